@@ -1,0 +1,110 @@
+import { randomUUID } from 'node:crypto';
+import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import type { Logger } from 'pino';
+import { type Counter, StoreError, Unavailable } from './counter.ts';
+
+/** What /readyz answers. Without Redis the app still counts; without Postgres it cannot. */
+export interface Readiness {
+  status: 'ok' | 'degraded' | 'unavailable';
+  redis: string;
+  postgres: string;
+}
+
+export interface AppOptions {
+  counter: Pick<Counter, 'visit' | 'reset'>;
+  readiness: () => Promise<Readiness>;
+  log: Logger;
+}
+
+/** What a 503 tells a client to wait, in seconds: about what a restart of Postgres takes. */
+const RETRY_AFTER_S = 2;
+
+/** Builds the application: the routes, and errors to HTTP. It never listens. */
+export function createApp({ counter, readiness, log }: AppOptions): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  // An entity tag is a hash of every body, for answers that no cache may keep.
+  app.disable('etag');
+  // As the original: /resetcounter is a route, /ResetCounter and /resetcounter/ are not.
+  app.enable('case sensitive routing');
+  app.enable('strict routing');
+  // No route reads a query.
+  app.set('query parser', false);
+
+  /** NGINX names each request; the same name in both logs joins them. */
+  const requestId = (req: Request) => req.get('x-request-id') ?? randomUUID();
+
+  const get = (
+    path: string,
+    head: (res: Response) => Response,
+    answer: (req: Request, res: Response) => Promise<void>,
+  ) =>
+    app
+      .route(path)
+      // Before get(), to which Express would pass HEAD: it must neither count nor reset.
+      .head((_req, res) => {
+        head(res).end();
+      })
+      .get(async (req, res) => {
+        head(res);
+        await answer(req, res);
+      })
+      .options((_req, res) => {
+        res.set('Allow', 'GET, HEAD, OPTIONS').status(204).end();
+      })
+      .all((_req, res) => {
+        res.set('Allow', 'GET, HEAD, OPTIONS');
+        plain(res, 405, 'Method Not Allowed');
+      });
+
+  const page = (res: Response) => res.type('html').set('Cache-Control', 'no-store');
+  const json = (res: Response) => res.type('json').set('Cache-Control', 'no-store');
+
+  get('/', page, async (req, res) => {
+    const number = await counter.visit(() => res.closed);
+    log.debug({ requestId: requestId(req), number }, 'visit');
+    res.send(`Hello Linode!  This page has been viewed ${number} time(s).`);
+  });
+
+  get('/resetcounter', page, async (req, res) => {
+    const id = requestId(req);
+    await counter.reset(id);
+    log.info({ requestId: id }, 'reset visitor count');
+    res.send('Successfully deleted redis and postgres counters');
+  });
+
+  // Live: the event loop turns.
+  get('/healthz', json, async (_req, res) => {
+    res.send({ status: 'ok' });
+  });
+
+  // Ready: it can count.
+  get('/readyz', json, async (_req, res) => {
+    const state = await readiness();
+    res.status(state.status === 'unavailable' ? 503 : 200).send(state);
+  });
+
+  app.use((_req, res) => {
+    plain(res, 404, 'Not Found');
+  });
+
+  app.use((error: unknown, req: Request, res: Response, next: NextFunction) => {
+    if (res.headersSent) return next(error);
+    if (error instanceof Unavailable || error instanceof StoreError) {
+      log.debug({ requestId: requestId(req), err: error }, 'refused');
+      res.set('Retry-After', String(RETRY_AFTER_S));
+      return plain(res, 503, 'Service Unavailable: try again in a moment');
+    }
+    // Express marks what a client did wrong (a path that cannot be decoded) with a status.
+    const status = error instanceof Error && 'status' in error ? Number(error.status) : 500;
+    if (status >= 400 && status < 500) return plain(res, status, 'Bad Request');
+    log.error({ requestId: requestId(req), err: error }, 'request failed');
+    plain(res, 500, 'Internal Server Error');
+  });
+
+  return app;
+}
+
+function plain(res: Response, status: number, text: string): void {
+  res.status(status).type('text').set('Cache-Control', 'no-store').send(`${text}\n`);
+}

@@ -1,0 +1,338 @@
+/**
+ * The counter: Redis numbers the visits, Postgres remembers, and nothing is acknowledged that Postgres has
+ * not committed. When Redis is gone, Postgres numbers them itself.
+ *
+ * An *epoch* in Postgres's row fences Redis: what Redis holds counts only while its epoch is the row's.
+ * Whoever changes who numbers (a fallback, a return to Redis, a reset) moves the epoch in the same commit, so
+ * every number that Redis gave out before and that is not yet committed can no longer be. The idea is the
+ * fencing token of https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html.
+ */
+
+/** Postgres's row: `counting` says who gives out the numbers of this `epoch`. */
+export interface Row {
+  count: number;
+  epoch: number;
+  counting: 'redis' | 'postgres';
+}
+
+/** What the counter asks of Redis. Every call is atomic there, is sent at most once and ends in bounded time. */
+export interface RedisStore {
+  /** Adds n to the count if Redis holds this epoch: the new count. Otherwise changes nothing: undefined. */
+  increment(epoch: number, n: number): Promise<number | undefined>;
+  /** Makes Redis hold this count and epoch, unless it already holds this epoch or a later one. */
+  install(epoch: number, count: number): Promise<void>;
+}
+
+/** What the counter asks of Postgres. Every call is one commit and ends in bounded time. */
+export interface PostgresStore {
+  read(): Promise<Row>;
+  /** Raises the count to at least this. False: the row is of another epoch, and nothing changed. Repeatable. */
+  record(epoch: number, count: number): Promise<boolean>;
+  /** Adds n to the count, in an epoch in which Postgres counts. Repeating it counts n again. */
+  takeOver(n: number): Promise<Row>;
+  /** Begins an epoch in which Redis counts. Undefined: the row's epoch is not `seen`, and nothing changed. */
+  handBack(seen: number): Promise<Row | undefined>;
+  /** Sets the count to 0 and begins an epoch in which Redis counts. Undefined: done before under this id. */
+  reset(id: string): Promise<Row | undefined>;
+}
+
+/** A store did not answer, or not with what was asked. A write may have happened all the same. */
+export class StoreError extends Error {
+  override name = 'StoreError';
+}
+
+/** The counter cannot serve now: the caller may try again later. */
+export class Unavailable extends Error {
+  override name = 'Unavailable';
+}
+
+/** Where the counter tells what changed: pino's shape. */
+export interface Log {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+export interface CounterOptions {
+  /** Undefined: there is no Redis, Postgres counts. */
+  redis: RedisStore | undefined;
+  postgres: PostgresStore;
+  /** How long a visit or a reset waits for Postgres before it is refused, in milliseconds. */
+  waitMs: number;
+  log: Log;
+  /** How many visits may wait at once; more are refused. */
+  maxWaiting?: number;
+  /** Milliseconds, as of Date.now(). */
+  now?: () => number;
+  /** Resolves after so many milliseconds. */
+  sleep?: (ms: number) => Promise<void>;
+}
+
+/** After a failure Redis is left alone for so long (ms): one replica that cannot reach it must not make all
+ * others start over at every batch, and a restarting Redis is not worth asking more often. */
+const COOL_DOWN_MS = 1000;
+/** Between two questions to a Postgres that does not answer (ms): short, because visitors are waiting. */
+const RETRY_MS = 100;
+/** How often a batch may find that the epoch has moved before it has Postgres count. Two are enough when
+ * nobody else is at work; the others are for replicas that hand back at the same moment. */
+const ROUNDS = 4;
+
+/** Somebody who waits for an answer, until it comes or the time is over. */
+class Waiter<T> {
+  readonly promise: Promise<T>;
+  readonly #settle: { resolve: (value: T) => void; reject: (error: unknown) => void };
+  readonly #timer: NodeJS.Timeout;
+  readonly #gone: () => boolean;
+  #settled = false;
+
+  constructor(waitMs: number, gone: () => boolean) {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    this.promise = promise;
+    this.#settle = { resolve, reject };
+    this.#gone = gone;
+    this.#timer = setTimeout(() => this.reject(new Unavailable('Postgres did not answer in time')), waitMs);
+  }
+
+  get waiting(): boolean {
+    return !this.#settled && !this.#gone();
+  }
+
+  resolve(value: T): void {
+    this.#end();
+    this.#settle.resolve(value);
+  }
+
+  reject(error: unknown): void {
+    this.#end();
+    this.#settle.reject(error);
+  }
+
+  #end(): void {
+    this.#settled = true;
+    clearTimeout(this.#timer);
+  }
+}
+
+export class Counter {
+  readonly #redis: RedisStore | undefined;
+  readonly #postgres: PostgresStore;
+  readonly #waitMs: number;
+  readonly #maxWaiting: number;
+  readonly #log: Log;
+  readonly #now: () => number;
+  readonly #sleep: (ms: number) => Promise<void>;
+
+  #visits: Waiter<number>[] = [];
+  #resets: { waiter: Waiter<void>; id: string }[] = [];
+  #working: Promise<void> | undefined;
+  #closed = false;
+  /** The row's epoch as last seen here. Undefined: not known. */
+  #epoch: number | undefined;
+  #redisNotBefore = 0;
+  #postgresDownSince: number | undefined;
+  /** Who numbered the last batch here: for the log alone. */
+  #counting: Row['counting'] | undefined;
+
+  /** @throws RangeError for a wait that is not a positive number. */
+  constructor(options: CounterOptions) {
+    if (!(options.waitMs > 0)) {
+      throw new RangeError(`waitMs is ${options.waitMs}: give a positive number of milliseconds`);
+    }
+    this.#redis = options.redis;
+    this.#postgres = options.postgres;
+    this.#waitMs = options.waitMs;
+    this.#maxWaiting = options.maxWaiting ?? 10_000;
+    this.#log = options.log;
+    this.#now = options.now ?? Date.now;
+    this.#sleep = options.sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms)));
+  }
+
+  /**
+   * Counts a visit.
+   * @param gone true once nobody wants the answer any more: such a visit is not counted if that is known in time.
+   * @returns the visit's number since the last reset, from 1 to 2^53−1, committed in Postgres.
+   * @throws Unavailable when Postgres is away for longer than the wait, too many visits wait, or after close().
+   */
+  async visit(gone: () => boolean = () => false): Promise<number> {
+    const waiter = this.#admit<number>(this.#visits.length, gone);
+    this.#visits.push(waiter);
+    this.#working ??= this.#work();
+    return waiter.promise;
+  }
+
+  /**
+   * Starts again from 0: a visit that is sent after this resolves is numbered from 1 up.
+   * @param id names this reset: asked again under the same id, of any replica, it happens once.
+   * @throws Unavailable when it is not known to be committed.
+   */
+  async reset(id: string): Promise<void> {
+    const waiter = this.#admit<void>(this.#resets.length, () => false);
+    this.#resets.push({ waiter, id });
+    this.#working ??= this.#work();
+    return waiter.promise;
+  }
+
+  /** Refuses what comes from now on, and resolves when all that waits has its answer: within the wait. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#working;
+  }
+
+  #admit<T>(waiting: number, gone: () => boolean): Waiter<T> {
+    if (this.#closed) throw new Unavailable('this replica is shutting down');
+    if (waiting >= this.#maxWaiting) throw new Unavailable(`${waiting} requests are waiting already`);
+    if (this.#postgresDownSince !== undefined && this.#now() - this.#postgresDownSince >= this.#waitMs) {
+      throw new Unavailable('Postgres is away');
+    }
+    return new Waiter<T>(this.#waitMs, gone);
+  }
+
+  /** One thing at a time. Visits that arrive while it is under way form the next batch: group commit. */
+  async #work(): Promise<void> {
+    while (this.#visits.length > 0 || this.#resets.length > 0) {
+      const batch = this.#visits;
+      this.#visits = [];
+      await this.#serve(batch, () => this.#number(batch));
+
+      const reset = this.#resets.shift();
+      if (reset) await this.#serve([reset.waiter], () => this.#reset(reset.waiter, reset.id));
+    }
+    this.#working = undefined;
+  }
+
+  async #serve<T>(waiters: Waiter<T>[], work: () => Promise<void>): Promise<void> {
+    try {
+      if (waiters.length > 0) await work();
+    } catch (error) {
+      for (const waiter of waiters) waiter.reject(error);
+    }
+  }
+
+  /** Gives each of the batch its number. */
+  async #number(batch: Waiter<number>[]): Promise<void> {
+    let visitors = batch;
+    const wanted = () => {
+      visitors = visitors.filter((visitor) => visitor.waiting);
+      return visitors.length > 0;
+    };
+
+    for (let round = 0; round < ROUNDS; round++) {
+      const epoch = this.#epoch ?? (await this.#learn(wanted));
+      if (!this.#redis || this.#now() < this.#redisNotBefore) break;
+      if (!wanted()) return;
+
+      const numbered = visitors;
+      let last: number | undefined;
+      try {
+        last = await this.#redis.increment(epoch, numbered.length);
+      } catch (error) {
+        this.#leaveRedis(error);
+        break;
+      }
+      if (last === undefined) {
+        // Redis is empty, behind, or another server than before: only a new epoch makes it valid again.
+        const row = await this.#ask(() => this.#postgres.handBack(epoch), wanted);
+        if (row) await this.#install(row);
+        else this.#epoch = undefined;
+      } else if (
+        await this.#ask(
+          () => this.#postgres.record(epoch, exact(last)),
+          () => numbered.some((v) => v.waiting),
+        )
+      ) {
+        this.#acknowledge(numbered, last, 'redis');
+        return;
+      } else {
+        this.#epoch = undefined; // The fence: these numbers are void, whoever moved the epoch knows the next ones.
+      }
+    }
+
+    const row = await this.#ask(() => this.#postgres.takeOver(visitors.length), wanted);
+    this.#epoch = row.epoch;
+    this.#acknowledge(visitors, exact(row.count), 'postgres');
+  }
+
+  async #reset(waiter: Waiter<void>, id: string): Promise<void> {
+    const row = await this.#ask(
+      () => this.#postgres.reset(id),
+      () => waiter.waiting,
+    );
+    if (row) await this.#install(row);
+    waiter.resolve();
+  }
+
+  #acknowledge(visitors: Waiter<number>[], last: number, counting: Row['counting']): void {
+    if (this.#counting !== counting) {
+      this.#counting = counting;
+      this.#log.info(
+        { counting, epoch: this.#epoch },
+        `${counting === 'redis' ? 'Redis' : 'Postgres'} counts`,
+      );
+    }
+    let number = last - visitors.length;
+    for (const visitor of visitors) visitor.resolve(++number);
+  }
+
+  /** The row's epoch. If Postgres counts in it, somebody else could not reach Redis: leave it alone as well. */
+  async #learn(wanted: () => boolean): Promise<number> {
+    const row = await this.#ask(() => this.#postgres.read(), wanted);
+    this.#epoch = row.epoch;
+    if (row.counting === 'postgres') this.#redisNotBefore = this.#now() + COOL_DOWN_MS;
+    return row.epoch;
+  }
+
+  /** Once for each epoch, by whoever began it: a second time could bring back numbers given out since. */
+  async #install(row: Row): Promise<void> {
+    this.#epoch = row.epoch;
+    try {
+      await this.#redis?.install(row.epoch, row.count);
+    } catch (error) {
+      this.#leaveRedis(error);
+    }
+  }
+
+  #leaveRedis(error: unknown): void {
+    this.#redisNotBefore = this.#now() + COOL_DOWN_MS;
+    if (this.#counting !== 'postgres') this.#log.warn({ err: error }, 'Redis does not answer');
+  }
+
+  /**
+   * Postgres's answer, asked for again until it comes. When nobody wants it any more while Postgres is down,
+   * goes on looking until it is back, so that later visits need not wait to find out.
+   * @throws Unavailable when nobody wants it any more.
+   */
+  async #ask<T>(ask: () => Promise<T>, wanted: () => boolean): Promise<T> {
+    for (;;) {
+      const asking = wanted();
+      if (!asking && (this.#postgresDownSince === undefined || this.#closed)) {
+        throw new Unavailable('nobody waits for the answer any more');
+      }
+      try {
+        const answer = await (asking ? ask() : this.#postgres.read().then(() => undefined));
+        this.#postgresAnswered();
+        if (asking) return answer as T;
+      } catch (error) {
+        if (!(error instanceof StoreError)) throw error;
+        this.#postgresFailed(error);
+        await this.#sleep(RETRY_MS);
+      }
+    }
+  }
+
+  #postgresAnswered(): void {
+    if (this.#postgresDownSince === undefined) return;
+    this.#log.info({ awayMs: this.#now() - this.#postgresDownSince }, 'Postgres is back');
+    this.#postgresDownSince = undefined;
+  }
+
+  #postgresFailed(error: StoreError): void {
+    if (this.#postgresDownSince !== undefined) return;
+    this.#postgresDownSince = this.#now();
+    this.#log.warn({ err: error }, 'Postgres does not answer: visits wait');
+  }
+}
+
+/** @throws Unavailable for a count that a double cannot hold exactly: better none than a wrong one. */
+function exact(count: number): number {
+  if (Number.isSafeInteger(count)) return count;
+  throw new Unavailable(`the counter has passed ${Number.MAX_SAFE_INTEGER}: reset it`);
+}

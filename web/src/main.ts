@@ -1,0 +1,80 @@
+import { createHttpTerminator } from 'http-terminator';
+import { pino } from 'pino';
+import { createApp, type Readiness } from './app.ts';
+import { ConfigError, readConfig } from './config.ts';
+import { Counter } from './counter.ts';
+import { PostgresCounter } from './postgres-store.ts';
+import { RedisCounter } from './redis-store.ts';
+
+/** The process: read the configuration, connect, listen, drain, exit. */
+function main(): void {
+  const config = readConfig(process.env);
+  const log = pino({ level: config.logLevel, base: null });
+
+  const redis = config.redisUrl ? new RedisCounter(config.redisUrl, config.redisTimeoutMs) : undefined;
+  const postgres = new PostgresCounter(config.postgresUrl, config.postgresTimeoutMs);
+  const counter = new Counter({ redis, postgres, waitMs: config.postgresWaitMs, log });
+  if (!redis) log.warn('REDIS_URL is not set: running without Redis, Postgres counts');
+
+  async function readiness(): Promise<Readiness> {
+    const [redisState, postgresState] = await Promise.all([
+      redis ? state(redis.ping()) : 'not configured',
+      state(postgres.read()),
+    ]);
+    const status = postgresState !== 'up' ? 'unavailable' : redisState !== 'up' ? 'degraded' : 'ok';
+    return { status, redis: redisState, postgres: postgresState };
+  }
+
+  const server = createApp({ counter, readiness, log }).listen(config.port, (error) => {
+    if (error) throw error;
+    log.info({ address: server.address(), pid: process.pid }, 'listening');
+  });
+  // NGINX keeps idle connections to us for 60 s: close them later than it does, or it may send a request into a
+  // connection that we are just closing.
+  server.keepAliveTimeout = 65_000;
+  server.headersTimeout = 66_000;
+  const terminator = createHttpTerminator({ server, gracefulTerminationTimeout: config.shutdownGraceMs });
+
+  async function shutdown(signal: NodeJS.Signals): Promise<void> {
+    log.info({ signal }, 'shutting down');
+    // First of all refuse new connections, so that NGINX asks another replica: http-terminator does it last.
+    server.close();
+    await terminator.terminate().catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ERR_SERVER_NOT_RUNNING') throw error;
+    });
+    await counter.close();
+    redis?.close();
+    await postgres.close();
+    log.info('stopped');
+  }
+
+  let stopping = false;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (stopping) process.exit(1);
+      stopping = true;
+      shutdown(signal).then(
+        () => process.exit(0),
+        (error: unknown) => {
+          log.fatal({ err: error }, 'shutdown failed');
+          process.exit(1);
+        },
+      );
+    });
+  }
+}
+
+async function state(answer: Promise<unknown>): Promise<string> {
+  return answer.then(
+    () => 'up',
+    (error: Error) => error.message,
+  );
+}
+
+try {
+  main();
+} catch (error) {
+  if (!(error instanceof ConfigError)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,118 @@
+import { Pool, type QueryConfig } from 'pg';
+import { type PostgresStore, type Row, StoreError } from './counter.ts';
+
+const ROW = 'visitor_count, epoch, counting';
+
+/** Named, so that each connection parses and plans it once. */
+const READ = { name: 'read', text: `SELECT ${ROW} FROM visitors WHERE site_id = 1` };
+
+// GREATEST: replies, and so commits, arrive in any order and some of them twice.
+// The epoch is the fence: numbers of an epoch that is over must not be committed.
+const RECORD = {
+  name: 'record',
+  text: 'UPDATE visitors SET visitor_count = GREATEST(visitor_count, $2) WHERE site_id = 1 AND epoch = $1',
+};
+
+// The epoch moves only when Redis had it: while Postgres counts, replicas need not start over at every batch.
+const TAKE_OVER = {
+  name: 'take-over',
+  text: `UPDATE visitors SET visitor_count = visitor_count + $1, counting = 'postgres',
+           epoch = epoch + (counting = 'redis')::int WHERE site_id = 1 RETURNING ${ROW}`,
+};
+
+const HAND_BACK = {
+  name: 'hand-back',
+  text: `UPDATE visitors SET epoch = epoch + 1, counting = 'redis'
+          WHERE site_id = 1 AND epoch = $1 RETURNING ${ROW}`,
+};
+
+// A reset that NGINX or the counter repeats, because its answer was lost, finds its id and changes nothing.
+const RESET = {
+  name: 'reset',
+  text: `WITH known AS (DELETE FROM resets WHERE at < now() - interval '1 day'),
+              new AS (INSERT INTO resets (id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING id)
+         UPDATE visitors SET visitor_count = 0, epoch = epoch + 1, counting = 'redis'
+          WHERE site_id = 1 AND EXISTS (SELECT FROM new) RETURNING ${ROW}`,
+};
+
+/** Owns a pool of connections to Postgres until close(). */
+export class PostgresCounter implements PostgresStore {
+  readonly #pool: Pool;
+
+  /**
+   * @param url postgres://user:password@host:port/database, with sslmode and sslrootcert as libpq has them
+   * @param timeoutMs after which connecting, or a statement, is given up
+   */
+  constructor(url: string, timeoutMs: number) {
+    this.#pool = new Pool({
+      connectionString: url,
+      application_name: 'web',
+      // One for the counter, which does one thing at a time, and one for the readiness check.
+      max: 2,
+      connectionTimeoutMillis: timeoutMs,
+      query_timeout: timeoutMs,
+      // query_timeout is the client's alone: end the statement on the server first, so that few of those that
+      // are given up here commit all the same.
+      statement_timeout: Math.ceil(timeoutMs * 0.8),
+      keepAlive: true,
+    });
+    // A connection that breaks while idle has left the pool already; without a listener the process would end.
+    this.#pool.on('error', () => {});
+  }
+
+  async read(): Promise<Row> {
+    return required(await this.#query(READ));
+  }
+
+  async record(epoch: number, count: number): Promise<boolean> {
+    const { changed } = await this.#query({ ...RECORD, values: [epoch, count] });
+    return changed === 1;
+  }
+
+  async takeOver(n: number): Promise<Row> {
+    return required(await this.#query({ ...TAKE_OVER, values: [n] }));
+  }
+
+  async handBack(seen: number): Promise<Row | undefined> {
+    const { row } = await this.#query({ ...HAND_BACK, values: [seen] });
+    return row;
+  }
+
+  async reset(id: string): Promise<Row | undefined> {
+    const { row } = await this.#query({ ...RESET, values: [id] });
+    return row;
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end();
+  }
+
+  async #query(query: QueryConfig): Promise<{ row: Row | undefined; changed: number | null }> {
+    try {
+      const client = await this.#pool.connect();
+      let failure: unknown;
+      try {
+        const { rows, rowCount } = await client.query(query);
+        return { row: rows[0] && toRow(rows[0]), changed: rowCount };
+      } catch (error) {
+        failure = error;
+        throw error;
+      } finally {
+        // Released with an error, a connection is closed: after a time-out its late reply would meet the next query.
+        client.release(failure !== undefined);
+      }
+    } catch (error) {
+      throw new StoreError(`Postgres: ${error instanceof Error ? error.message : error}`, { cause: error });
+    }
+  }
+}
+
+/** bigint arrives as text, since it can be larger than what a number holds exactly. */
+function toRow(row: { visitor_count: string; epoch: string; counting: Row['counting'] }): Row {
+  return { count: Number(row.visitor_count), epoch: Number(row.epoch), counting: row.counting };
+}
+
+function required({ row }: { row: Row | undefined }): Row {
+  if (row) return row;
+  throw new StoreError('Postgres: table visitors has no row with site_id 1: run postgres/init.sql');
+}
