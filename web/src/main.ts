@@ -11,6 +11,13 @@ function main(): void {
   const config = readConfig(process.env);
   const log = pino({ level: config.logLevel, base: null });
 
+  function die(message: string, error: unknown): never {
+    log.fatal({ err: error }, message);
+    process.exit(1);
+  }
+  // Whatever it was, nothing is known any more about the state of this process: the next one starts clean.
+  process.on('uncaughtException', (error) => die('uncaught exception', error));
+
   const redis = config.redisUrl ? new RedisCounter(config.redisUrl, config.redisTimeoutMs) : undefined;
   const postgres = new PostgresCounter(config.postgresUrl, config.postgresTimeoutMs);
   const counter = new Counter({ redis, postgres, waitMs: config.postgresWaitMs, log });
@@ -26,7 +33,7 @@ function main(): void {
   }
 
   const server = createApp({ counter, readiness, log }).listen(config.port, (error) => {
-    if (error) throw error;
+    if (error) die(`cannot listen on port ${config.port}: free it, or set PORT to another`, error);
     log.info({ address: server.address(), pid: process.pid }, 'listening');
   });
   // NGINX keeps idle connections to us for 60 s: close them later than it does, or it may send a request into a
@@ -55,10 +62,7 @@ function main(): void {
       stopping = true;
       shutdown(signal).then(
         () => process.exit(0),
-        (error: unknown) => {
-          log.fatal({ err: error }, 'shutdown failed');
-          process.exit(1);
-        },
+        (error: unknown) => die('shutdown failed', error),
       );
     });
   }

@@ -1,0 +1,29 @@
+/**
+ * `npm start`: the application on this machine, without Docker. Where no Postgres is named it brings its own
+ * (PGlite: Postgres compiled to WebAssembly), and where no Redis is named it runs without: Postgres counts.
+ * None of this is in the production image.
+ */
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PGlite } from '@electric-sql/pglite';
+import { PGLiteSocketServer } from '@electric-sql/pglite-socket';
+
+const root = join(import.meta.dirname, '..');
+
+if (!process.env.DATABASE_URL && !process.env.DATABASE_URL_FILE && !process.env.PGHOST) {
+  const data = join(root, '.data', 'postgres');
+  await mkdir(data, { recursive: true });
+  const db = await PGlite.create(data);
+  await db.exec(await readFile(join(root, 'postgres', 'init.sql'), 'utf8'));
+  // The application speaks to it as to any Postgres, over a socket: nothing in it knows the difference.
+  const server = new PGLiteSocketServer({ db, host: '127.0.0.1', port: 0, maxConnections: 10 });
+  await server.start();
+  process.env.DATABASE_URL = `postgres://postgres@${server.getServerConn()}/postgres`;
+  console.log(`No DATABASE_URL: using an embedded Postgres, its data in ${data}`);
+}
+if (!process.env.REDIS_URL && !process.env.REDIS_URL_FILE) {
+  console.log('No REDIS_URL: running without Redis, as when Redis is down: Postgres counts');
+}
+console.log(`Try: curl localhost:${process.env.PORT || 8000}`);
+
+await import('../web/src/main.ts');

@@ -1,0 +1,81 @@
+/** Real Redis and Postgres for a test, removed when the test's scope ends: `await using redis = await startRedis()`. */
+import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from 'testcontainers';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+export interface Store extends AsyncDisposable {
+  url: string;
+  container: StartedTestContainer;
+  /** SIGKILL, as a crash or the kernel would. */
+  kill(): Promise<void>;
+  start(): Promise<void>;
+  pause(): Promise<void>;
+  unpause(): Promise<void>;
+}
+
+/** @param options of redis-server, after the stack's own, so that a later one wins. */
+export async function startRedis(...options: string[]): Promise<Store> {
+  const port = await freePort();
+  const container = await image('REDIS_IMAGE', port, 6379)
+    .withCommand(['redis-server', '--save', '', '--appendonly', 'no', ...options])
+    .withWaitStrategy(Wait.forLogMessage('Ready to accept connections'))
+    .start();
+  return store(container, `redis://localhost:${port}`);
+}
+
+/** Postgres with the stack's schema. */
+export async function startPostgres(): Promise<Store> {
+  const port = await freePort();
+  const password = randomBytes(12).toString('hex');
+  const container = await image('POSTGRES_IMAGE', port, 5432)
+    .withEnvironment({ POSTGRES_USER: 'linode', POSTGRES_DB: 'linode', POSTGRES_PASSWORD: password })
+    .withCopyFilesToContainer([
+      { source: join(ROOT, 'postgres', 'init.sql'), target: '/docker-entrypoint-initdb.d/init.sql' },
+    ])
+    .withHealthCheck({
+      // Over TCP: while the entrypoint prepares the data, a server answers on the local socket alone.
+      test: ['CMD', 'pg_isready', '--host=127.0.0.1', '--username=linode'],
+      interval: 200,
+      retries: 300,
+    })
+    .withWaitStrategy(Wait.forHealthCheck())
+    .start();
+  return store(container, `postgres://linode:${password}@localhost:${port}/linode`);
+}
+
+export function image(variable: string, hostPort: number, port: number): GenericContainer {
+  const name = process.env[variable];
+  if (!name) throw new Error(`${variable} is not set: run the tests with npm test or ./stack test`);
+  // A port of our own choice: one that Docker chooses is another after a restart.
+  return new GenericContainer(name)
+    .withExposedPorts({ container: port, host: hostPort })
+    .withLabels({ 'docker-nginx-express-redis-postgres.test': 'true' });
+}
+
+export async function store(container: StartedTestContainer, url: string): Promise<Store> {
+  const { container: docker } = await getContainerRuntimeClient();
+  const handle = docker.getById(container.getId());
+  return {
+    url,
+    container,
+    kill: () => handle.kill({ signal: 'SIGKILL' }),
+    start: () => handle.start(),
+    pause: () => handle.pause(),
+    unpause: () => handle.unpause(),
+    // By force: it may be paused or dead.
+    [Symbol.asyncDispose]: () => handle.remove({ force: true, v: true }),
+  };
+}
+
+export async function freePort(): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const server = createServer().on('error', reject);
+  server.listen(0, () => {
+    const address = server.address();
+    server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
+  });
+  return promise;
+}

@@ -1,0 +1,38 @@
+/**
+ * `npm test`: runs every suite that this machine can run. Without a Docker engine that is the unit tests alone, which
+ * it says; with CI=true a missing engine is a failure. Further arguments go to vitest.
+ */
+import { spawnSync } from 'node:child_process';
+
+function docker(...args: string[]): string | undefined {
+  const { status, stdout } = spawnSync('docker', args, { encoding: 'utf8' });
+  return status === 0 ? stdout : undefined;
+}
+
+const projects = ['unit'];
+if (docker('info')) {
+  projects.push('integration', 'stack');
+  // The images that the stack is made of are the ones to test with: from docker-compose.yml and .env.
+  const { services } = JSON.parse(docker('compose', 'config', '--format', 'json') ?? '{}');
+  process.env.REDIS_IMAGE = services.redis.image;
+  process.env.POSTGRES_IMAGE = services.postgres.build.args.POSTGRES_IMAGE;
+  // What an earlier run left behind when it was killed.
+  const left = docker('ps', '--all', '--quiet', '--filter', 'label=docker-nginx-express-redis-postgres.test');
+  if (left) docker('rm', '--force', '--volumes', ...left.trim().split('\n'));
+} else {
+  const message =
+    'NO DOCKER ENGINE ANSWERS: the integration tests and the stack tests ARE LEFT OUT. ./stack test runs all.';
+  if (process.env.CI === 'true') {
+    console.error(`${message}\nWith CI=true that is a failure.`);
+    process.exit(1);
+  }
+  process.on('exit', () => console.error(`\n*** ${message}`));
+}
+
+const args = ['run', ...projects.map((project) => `--project=${project}`), ...process.argv.slice(2)];
+const { status } = spawnSync('vitest', args, {
+  stdio: 'inherit',
+  // The tests remove what they start; the image of testcontainers' own cleaner is not to be had everywhere.
+  env: { ...process.env, TESTCONTAINERS_RYUK_DISABLED: 'true' },
+});
+process.exitCode = status ?? 1;

@@ -1,0 +1,171 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { pino } from 'pino';
+import request from 'supertest';
+import { describe, expect, it } from 'vitest';
+import { type AppOptions, createApp, type Readiness } from './app.ts';
+import { StoreError, Unavailable } from './counter.ts';
+
+const UP: Readiness = { status: 'ok', redis: 'up', postgres: 'up' };
+const PAGE = { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' };
+const JSON_ = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' };
+const TEXT = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' };
+const ALLOW = { allow: 'GET, HEAD, OPTIONS' };
+
+/** The application on a counter that records what it is asked, and a log that can be read. */
+function application(counter: Partial<AppOptions['counter']> = {}, readiness = async () => UP) {
+  const calls: string[] = [];
+  const logged: unknown[] = [];
+  const fake: AppOptions['counter'] = {
+    async visit(gone) {
+      calls.push('visit');
+      return counter.visit?.(gone) ?? 1;
+    },
+    async reset(id) {
+      calls.push(`reset ${id}`);
+      await counter.reset?.(id);
+    },
+  };
+  const log = pino({ base: null, timestamp: false }, { write: (line) => logged.push(JSON.parse(line)) });
+  const app = createApp({ counter: fake, readiness, log });
+  return { app, calls, logged, http: request(app) };
+}
+
+/** A counter that cannot. */
+function failing(error: Error): AppOptions['counter'] {
+  const fail = () => Promise.reject(error);
+  return { visit: fail, reset: fail };
+}
+
+describe('pages', () => {
+  const hello = 'Hello Linode!  This page has been viewed 1 time(s).';
+  const deleted = 'Successfully deleted redis and postgres counters';
+  it.each([
+    ['/', hello, 'visit'],
+    ['/?a[b]=1&a=%', hello, 'visit'],
+    ['/resetcounter', deleted, 'reset r-17'],
+    ['/resetcounter?now', deleted, 'reset r-17'],
+  ])('answers GET %s in the very bytes of the original, and once', async (path, body, call) => {
+    const { http, calls } = application();
+    const { status, text, headers } = await http.get(path).set('X-Request-Id', 'r-17');
+    expect([status, text, calls]).toEqual([200, body, [call]]);
+    expect(headers).toMatchObject({ ...PAGE, 'content-length': `${body.length}` });
+    expect(headers).not.toHaveProperty('etag');
+    expect(headers).not.toHaveProperty('x-powered-by');
+  });
+
+  it('shows the number that the counter gives', async () => {
+    const { text } = await application({ visit: async () => Number.MAX_SAFE_INTEGER }).http.get('/');
+    expect(text).toContain('viewed 9007199254740991 time(s)');
+  });
+
+  it('logs a reset under the id of its request', async () => {
+    const { http, logged } = application();
+    await http.get('/resetcounter').set('X-Request-Id', 'r-17');
+    expect(logged).toEqual([{ level: 30, requestId: 'r-17', msg: 'reset visitor count' }]);
+  });
+
+  it('gives each reset an id of its own when the request has none', async () => {
+    const { http, calls } = application();
+    for (const _ of [1, 2]) await http.get('/resetcounter');
+    const id = expect.stringMatching(/^reset [\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/);
+    expect(calls).toEqual([id, id]);
+    expect(new Set(calls).size).toBe(2);
+  });
+
+  it('tells the counter when the visitor has disconnected', async () => {
+    const asked = Promise.withResolvers<() => boolean>();
+    const answer = Promise.withResolvers<number>();
+    const visit = (gone = () => false) => {
+      asked.resolve(gone);
+      return answer.promise;
+    };
+    await using server = createServer(application({ visit }).app).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const visitor = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    visitor.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    const gone = await asked.promise;
+    const before = gone();
+    visitor.destroy();
+    await expect.poll(gone, { interval: 1 }).toBe(true);
+    expect(before).toBe(false);
+    answer.resolve(1);
+  });
+});
+
+describe('methods', () => {
+  it.each(['/', '/resetcounter'])('counts and resets nothing on HEAD and OPTIONS %s', async (path) => {
+    const { http, calls } = application();
+    const [head, options] = [await http.head(path), await http.options(path)];
+    expect([head.status, head.text, options.status, options.text]).toEqual([200, undefined, 204, '']);
+    expect([head.headers, options.headers]).toMatchObject([PAGE, ALLOW]);
+    expect(calls).toEqual([]);
+  });
+
+  const others = ['post', 'put', 'delete', 'patch'] as const;
+  const paths = ['/', '/resetcounter', '/healthz', '/readyz'];
+  it.each(paths.flatMap((path) => others.map((method) => ({ method, path }))))(
+    'refuses $method $path, and says what is allowed',
+    async ({ method, path }) => {
+      const { http, calls } = application();
+      const { status, text, headers } = await http[method](path).send({ x: 1 });
+      expect([status, text, calls]).toEqual([405, 'Method Not Allowed\n', []]);
+      expect(headers).toMatchObject({ ...TEXT, ...ALLOW });
+    },
+  );
+});
+
+describe('errors', () => {
+  // No route has a parameter, so Express decodes no path: a malformed one is merely unknown.
+  it.each(['/nothing', '/ResetCounter', '/resetcounter/', '/HEALTHZ', '//', '/%'])(
+    'does not know %s, and says no more than that',
+    async (path) => {
+      const { http, calls } = application();
+      const { status, text, headers } = await http.get(path);
+      expect([status, text, calls]).toEqual([404, 'Not Found\n', []]);
+      expect(headers).toMatchObject(TEXT);
+    },
+  );
+
+  it.each([
+    ['/', new Unavailable('secret')],
+    ['/resetcounter', new Unavailable('secret')],
+    ['/', new StoreError('secret')],
+  ])('asks the client of %s to try again on %s, and logs no reset', async (path, error) => {
+    const { http, logged } = application(failing(error));
+    const { status, text, headers } = await http.get(path);
+    expect([status, text, logged]).toEqual([503, 'Service Unavailable: try again in a moment\n', []]);
+    expect(headers).toMatchObject({ ...TEXT, 'retry-after': expect.stringMatching(/^[1-9]\d*$/) });
+  });
+
+  it.each(['/', '/resetcounter'])('keeps an unforeseen error on %s for the log', async (path) => {
+    const { http, logged } = application(failing(new RangeError('secret')));
+    const { status, text, headers } = await http.get(path).set('X-Request-Id', 'r-18');
+    expect([status, text]).toEqual([500, 'Internal Server Error\n']);
+    expect(headers).toMatchObject(TEXT);
+    const err = expect.objectContaining({ message: 'secret', stack: expect.stringContaining('app.test.ts') });
+    expect(logged).toEqual([{ level: 50, requestId: 'r-18', err, msg: 'request failed' }]);
+  });
+});
+
+describe('health', () => {
+  it('is live even when it cannot count', async () => {
+    const down = () => Promise.reject(new Error('down'));
+    const { http, calls } = application(failing(new Unavailable('away')), down);
+    const { status, body, headers } = await http.get('/healthz');
+    expect([status, body, calls]).toEqual([200, { status: 'ok' }, []]);
+    expect(headers).toMatchObject(JSON_);
+  });
+
+  it.each<[Readiness, number]>([
+    [UP, 200],
+    [{ status: 'degraded', redis: 'Redis: away', postgres: 'up' }, 200],
+    [{ status: 'unavailable', redis: 'up', postgres: 'Postgres: away' }, 503],
+  ])('is ready if it can count, and says what is up: %j', async (state, expected) => {
+    const { http, calls } = application({}, async () => state);
+    const { status, body, headers } = await http.get('/readyz');
+    expect([status, body, calls]).toEqual([expected, state, []]);
+    expect(headers).toMatchObject(JSON_);
+  });
+});
