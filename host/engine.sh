@@ -3,8 +3,8 @@
 # For the Debian family, as root. Usage: host/engine.sh install | start
 set -eu
 cd "$(dirname "$0")"
-# shellcheck source=host/apt.sh
-. ./apt.sh
+# shellcheck source=host/lib.sh
+. ./lib.sh
 
 # Debian 12's own Docker is 20.10, with a Compose of another age. The next suite's needs only the glibc of Debian 12,
 # but for runc. Pinned below zero, that suite gives what is asked of it by name and nothing else.

@@ -29,8 +29,11 @@ if (docker('info')) {
   process.on('exit', () => console.error(`\n*** ${message}`));
 }
 
-const args = ['run', ...projects.map((project) => `--project=${project}`), ...process.argv.slice(2)];
-const { status } = spawnSync('vitest', args, {
+const chosen = process.argv.slice(2);
+if (!chosen.some((argument) => argument.startsWith('--project'))) {
+  chosen.push(...projects.map((project) => `--project=${project}`));
+}
+const { status } = spawnSync('vitest', ['run', ...chosen], {
   stdio: 'inherit',
   // The tests remove what they start; the image of testcontainers' own cleaner is not to be had everywhere.
   env: { ...process.env, TESTCONTAINERS_RYUK_DISABLED: 'true' },

@@ -4,8 +4,8 @@
 # Usage: host/base-images/build.sh
 set -eu
 cd "$(dirname "$0")"
-# shellcheck source=host/apt.sh
-. ../apt.sh
+# shellcheck source=host/lib.sh
+. ../lib.sh
 
 SUITE=forky
 NODE_VERSION=26
@@ -33,7 +33,7 @@ if ! docker image inspect stand-in/debian:$SUITE > /dev/null 2>&1; then
 fi
 
 # What an image was made from: one that is here and up to date is not built again.
-sources=$(cat ./* ../apt.sh | cksum | cut -d ' ' -f 1)
+sources=$(cat ./* ../lib.sh | cksum | cut -d ' ' -f 1)
 for image in node nginx redis postgres; do
   made_from=$(docker image inspect --format '{{index .Config.Labels "sources"}}' stand-in/$image 2> /dev/null || true)
   [ "$made_from" != "$sources" ] || continue

@@ -32,21 +32,17 @@ export function createApp({ counter, readiness, log }: AppOptions): Express {
   app.set('query parser', false);
 
   /** NGINX names each request; the same name in both logs joins them. */
-  const requestId = (req: Request) => req.get('x-request-id') ?? randomUUID();
+  const requestId = (req: Request) => req.get('x-request-id') || randomUUID();
 
-  const get = (
+  const route = (
     path: string,
-    head: (res: Response) => Response,
+    type: 'html' | 'json',
     answer: (req: Request, res: Response) => Promise<void>,
   ) =>
     app
       .route(path)
-      // Before get(), to which Express would pass HEAD: it must neither count nor reset.
-      .head((_req, res) => {
-        head(res).end();
-      })
       .get(async (req, res) => {
-        head(res);
+        res.type(type).set('Cache-Control', 'no-store');
         await answer(req, res);
       })
       .options((_req, res) => {
@@ -57,16 +53,18 @@ export function createApp({ counter, readiness, log }: AppOptions): Express {
         plain(res, 405, 'Method Not Allowed');
       });
 
-  const page = (res: Response) => res.type('html').set('Cache-Control', 'no-store');
-  const json = (res: Response) => res.type('json').set('Cache-Control', 'no-store');
+  // Express hands HEAD to GET, where it would count and reset.
+  app.head(['/', '/resetcounter'], (_req, res) => {
+    res.type('html').set('Cache-Control', 'no-store').end();
+  });
 
-  get('/', page, async (req, res) => {
+  route('/', 'html', async (req, res) => {
     const number = await counter.visit(() => res.closed);
     log.debug({ requestId: requestId(req), number }, 'visit');
     res.send(`Hello Linode!  This page has been viewed ${number} time(s).`);
   });
 
-  get('/resetcounter', page, async (req, res) => {
+  route('/resetcounter', 'html', async (req, res) => {
     const id = requestId(req);
     await counter.reset(id);
     log.info({ requestId: id }, 'reset visitor count');
@@ -74,12 +72,12 @@ export function createApp({ counter, readiness, log }: AppOptions): Express {
   });
 
   // Live: the event loop turns.
-  get('/healthz', json, async (_req, res) => {
+  route('/healthz', 'json', async (_req, res) => {
     res.send({ status: 'ok' });
   });
 
   // Ready: it can count.
-  get('/readyz', json, async (_req, res) => {
+  route('/readyz', 'json', async (_req, res) => {
     const state = await readiness();
     res.status(state.status === 'unavailable' ? 503 : 200).send(state);
   });
@@ -95,9 +93,6 @@ export function createApp({ counter, readiness, log }: AppOptions): Express {
       res.set('Retry-After', String(RETRY_AFTER_S));
       return plain(res, 503, 'Service Unavailable: try again in a moment');
     }
-    // Express marks what a client did wrong (a path that cannot be decoded) with a status.
-    const status = error instanceof Error && 'status' in error ? Number(error.status) : 500;
-    if (status >= 400 && status < 500) return plain(res, status, 'Bad Request');
     log.error({ requestId: requestId(req), err: error }, 'request failed');
     plain(res, 500, 'Internal Server Error');
   });

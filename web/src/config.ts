@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { parse } from 'pg-connection-string';
 
 export interface Config {
   port: number;
@@ -77,37 +78,54 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     return value;
   }
 
-  /** DATABASE_URL, or a URL made of the parts that libpq knows too: TLS and escapes are then one matter, not two. */
+  /** As url(), for a name that a message may quote. */
+  function name(variable: string, pattern: RegExp, form: string): string | undefined {
+    const value = text(variable);
+    if (value !== undefined && !pattern.test(value)) faults.push(`${variable} is not ${form}: correct it`);
+    return value;
+  }
+
+  /** DATABASE_URL, or a URL made of the parts that libpq knows too: TLS is then one matter, not two. */
   function postgres(): string {
+    const before = faults.length;
     const whole = url('DATABASE_URL', ['postgres:', 'postgresql:']);
-    const parts = ['PGHOST', 'PGPORT', 'PGUSER', 'PGPASSWORD', 'PGDATABASE', 'PGSSLMODE', 'PGSSLROOTCERT'];
-    const given = parts.filter((name) => env[name] || env[`${name}_FILE`]);
-    if (whole !== undefined) {
-      if (given.length > 0)
-        faults.push(`DATABASE_URL and ${given.join(', ')} are set: set the URL or its parts`);
-      return whole;
-    }
-    const host = text('PGHOST');
+    const host = name('PGHOST', /^(\/|[\w.:-]+$)/, 'a host name, an address or the directory of a socket');
     const user = text('PGUSER');
-    const password = text('PGPASSWORD');
-    if (host === undefined || user === undefined) {
+    const plain = /^[\w.-]+$/;
+    const database = name('PGDATABASE', plain, 'a name of letters, digits, _, . and -') ?? user;
+    if (database === user && user !== undefined && !plain.test(user)) {
+      faults.push('PGDATABASE is not set and PGUSER is not the name of a database: set PGDATABASE');
+    }
+    const parts = {
+      host,
+      port: String(integer('PGPORT', 5432, 1, 65_535)),
+      user,
+      password: text('PGPASSWORD'),
+      sslmode: text('PGSSLMODE'),
+      sslrootcert: text('PGSSLROOTCERT'),
+    };
+    const given = Object.keys({ ...parts, database }).map((part) => `PG${part.toUpperCase()}`);
+    const set = given.filter((variable) => env[variable] || env[`${variable}_FILE`]);
+    if (whole !== undefined) {
+      if (set.length > 0) faults.push(`DATABASE_URL and ${set.join(', ')} are set: set the URL or its parts`);
+    } else if (faults.length === before && (host === undefined || user === undefined)) {
       faults.push('DATABASE_URL is not set, nor PGHOST and PGUSER: say where Postgres is');
-      return '';
     }
-    if (!URL.canParse(`postgres://${host}`)) {
-      faults.push(`PGHOST is '${host}': give a host name or an address, IPv6 in brackets`);
-      return '';
+    if (faults.length > before) return '';
+
+    const made = new URL(`postgres://parts/${database}`);
+    for (const [part, value] of Object.entries(parts)) {
+      if (value !== undefined) made.searchParams.set(part, value);
     }
-    const made = new URL(`postgres://${host}`);
-    made.port = String(integer('PGPORT', 5432, 1, 65_535));
-    made.username = encodeURIComponent(user);
-    made.password = encodeURIComponent(password ?? '');
-    made.pathname = encodeURIComponent(text('PGDATABASE') ?? user);
-    const sslmode = text('PGSSLMODE');
-    if (sslmode !== undefined) made.searchParams.set('sslmode', sslmode);
-    const rootCertificate = text('PGSSLROOTCERT');
-    if (rootCertificate !== undefined) made.searchParams.set('sslrootcert', rootCertificate);
-    return made.href;
+    const connectionString = whole ?? made.href;
+    try {
+      // What pg itself would make of it, files included.
+      parse(connectionString);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : error;
+      faults.push(`${whole ? 'DATABASE_URL' : 'the PG... variables'} cannot be used (${reason}): correct it`);
+    }
+    return connectionString;
   }
 
   function logLevel(): string {

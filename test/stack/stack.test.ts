@@ -1,0 +1,192 @@
+import { connect } from 'node:net';
+import { beforeEach, describe, expect, inject, it, vi } from 'vitest';
+import { compose, containers, docker, up } from './stack.ts';
+
+const port = inject('httpPort');
+process.env.HTTP_PORT = port;
+const address = `http://localhost:${port}`;
+const SERVICES = ['nginx', 'web', 'redis', 'postgres'] as const;
+
+const visit = async () => (await fetch(address)).text();
+const page = (number: number) => `Hello Linode!  This page has been viewed ${number} time(s).`;
+
+/** Sends bytes as they are, and reads until the other side closes: no client between that would mend them. */
+function raw(request: string): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  let response = '';
+  const socket = connect(Number(port), 'localhost', () => socket.write(request));
+  socket.setEncoding('utf8').setTimeout(15_000, () => socket.destroy(new Error(`no answer to ${request}`)));
+  socket.on('data', (text: string) => {
+    response += text;
+  });
+  socket.on('error', reject).on('end', () => resolve(response));
+  return promise;
+}
+
+describe('the stack', () => {
+  beforeEach(async () => {
+    expect(await (await fetch(`${address}/resetcounter`)).text()).toBe(
+      'Successfully deleted redis and postgres counters',
+    );
+  });
+
+  it('greets as the original does, to the byte', async () => {
+    const response = await raw('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+    const [head = '', body] = response.split('\r\n\r\n');
+    expect(body).toBe('Hello Linode!  This page has been viewed 1 time(s).');
+    expect(head).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    expect(head).toMatch(/\r\nContent-Type: text\/html; charset=utf-8(\r\n|$)/);
+    expect(head).toMatch(/\r\nCache-Control: no-store(\r\n|$)/);
+  });
+
+  it('confirms a reset as the original does, to the byte', async () => {
+    const response = await raw('GET /resetcounter HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+    expect(response).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    expect(response).toMatch(/\r\nContent-Type: text\/html; charset=utf-8\r\n/);
+    expect(response.split('\r\n\r\n')[1]).toBe('Successfully deleted redis and postgres counters');
+  });
+
+  it('says 100 after 100 visits, then 1 after a reset', async () => {
+    for (let number = 1; number <= 100; number++) expect(await visit()).toBe(page(number));
+    await fetch(`${address}/resetcounter`);
+    expect(await visit()).toBe(page(1));
+  });
+
+  it('gives each number once to 2,000 visits, 64 at a time', async () => {
+    const seen: string[] = [];
+    let sent = 0;
+    await Promise.all(
+      Array.from({ length: 64 }, async () => {
+        while (sent++ < 2000) seen.push(await visit());
+      }),
+    );
+    const all = Array.from({ length: 2000 }, (_, i) => page(i + 1));
+    expect(seen.toSorted()).toEqual(all.toSorted());
+  });
+
+  it('shows the count to redis-cli and in the table of the original', async () => {
+    for (let number = 1; number <= 5; number++) await visit();
+    expect((await compose('exec', '-T', 'redis', 'redis-cli', 'GET', 'visitor_count')).trim()).toBe('5');
+    const sql = 'SELECT site_id, site_name, visitor_count FROM visitors';
+    // As the superuser on the local socket, which asks for the password too.
+    const psql = `PGPASSWORD=$(cat /run/secrets/postgres/password) psql -U linode -d linode -At -c '${sql}'`;
+    expect((await compose('exec', '-T', 'postgres', 'sh', '-c', psql)).trim()).toBe('1|linodeexample.com|5');
+  });
+
+  it.each([
+    ['HEAD', '/', 200],
+    ['HEAD', '/resetcounter', 200],
+    ['OPTIONS', '/', 204],
+    ['OPTIONS', '/resetcounter', 204],
+    ['POST', '/', 405],
+    ['DELETE', '/resetcounter', 405],
+    ['GET', '/favicon.ico', 404],
+    ['GET', '/resetcounter/', 404],
+    ['GET', '/healthz', 404],
+    ['GET', '/readyz', 404],
+  ])('answers %s %j with %i and counts nothing', async (method, path, status) => {
+    await visit();
+    const response = await fetch(`${address}${path}`, { method });
+    expect(response.status).toBe(status);
+    if (status === 405) expect(response.headers.get('allow')).toBe('GET, HEAD, OPTIONS');
+    if (method === 'HEAD') expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
+    expect(await response.text()).not.toContain('    at ');
+    expect(await visit()).toBe(page(2));
+  });
+
+  it.each([
+    ['a path that cannot be decoded', 'GET /% HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', 400],
+    ['no HTTP at all', 'hello\r\n\r\n', 400],
+    ['no host', 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
+    [
+      'a header of 40 kB',
+      `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(40_000)}\r\nConnection: close\r\n\r\n`,
+      400,
+    ],
+    [
+      'a body of 2 kB',
+      `POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2000\r\n\r\n`,
+      413,
+    ],
+  ])('refuses %s with 4xx, no stack trace, and counts nothing', async (_what, request, status) => {
+    const response = await raw(request);
+    expect(response).toMatch(new RegExp(`HTTP/1.1 ${status} `));
+    expect(response).not.toContain('    at ');
+    expect(await visit()).toBe(page(1));
+  });
+
+  it('has all three replicas answer', async () => {
+    expect(await containers('web')).toHaveLength(3);
+    const since = new Date().toISOString();
+    for (let i = 0; i < 12; i++) await visit();
+    const upstreams = await vi.waitFor(async () => {
+      const visits = (await logs('nginx', since)).filter(({ uri }) => uri === '/');
+      expect(visits).toHaveLength(12);
+      return new Set(visits.map(({ upstream }) => upstream));
+    }, 10_000);
+    expect(upstreams.size).toBe(3);
+  });
+
+  it('joins the logs of nginx and web by the request id', async () => {
+    const since = new Date().toISOString();
+    const id = (await fetch(`${address}/resetcounter`)).headers.get('x-request-id');
+    expect(id).toMatch(/^[0-9a-f]{32}$/);
+    await vi.waitFor(async () => {
+      expect(await logs('nginx', since)).toContainEqual(
+        expect.objectContaining({ request_id: id, status: 200 }),
+      );
+      const reset = { requestId: id, msg: 'reset visitor count' };
+      expect(await logs('web', since)).toContainEqual(expect.objectContaining(reset));
+    }, 10_000);
+  });
+
+  it.each(SERVICES)('has %s log to stdout alone', async (service) => {
+    for (const id of await containers(service)) {
+      const { stdout, stderr } = await docker('logs', id);
+      expect(stdout).not.toBe('');
+      expect(stderr).toBe('');
+    }
+  });
+
+  it('keeps its count when everything is taken down and brought up again', async () => {
+    for (let number = 1; number <= 7; number++) await visit();
+    const before = await containers('postgres');
+    await compose('down');
+    expect(await containers('postgres')).toEqual([]);
+    await up();
+    expect(await containers('postgres')).not.toEqual(before);
+    expect(await visit()).toBe(page(8));
+  });
+
+  it('says 503 and when to try again while there is no replica at all', async () => {
+    await compose('stop', 'web');
+    const response = await fetch(address);
+    expect(response.status).toBe(503);
+    expect(response.headers.get('retry-after')).toMatch(/^\d+$/);
+    expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8');
+    await up();
+  });
+
+  it('comes up in any order: nginx first, postgres and redis last', async () => {
+    await visit();
+    await compose('stop');
+    await compose('start', 'nginx');
+    await compose('start', 'web');
+    // NGINX asks Docker's DNS once a second.
+    const reached = async () => expect((await fetch(address, { method: 'HEAD' })).status).toBe(200);
+    await vi.waitFor(reached, { timeout: 10_000, interval: 100 });
+    const waiting = visit();
+    await compose('start', 'postgres');
+    await compose('start', 'redis');
+    expect(await waiting).toBe(page(2));
+  });
+
+  /** What a service logged since then, as the objects that its lines are. */
+  async function logs(service: string, since: string): Promise<Record<string, unknown>[]> {
+    const text = await compose('logs', '--no-log-prefix', '--no-color', '--since', since, service);
+    return text
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
+  }
+});
