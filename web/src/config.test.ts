@@ -138,11 +138,6 @@ describe('readConfig', () => {
       { PGHOST_FILE: '/no' },
       /PGHOST_FILE names a file that cannot/,
     ],
-    [
-      'a URL and a part in a file',
-      { ...DB, PGUSER_FILE: '/dev/fd/0/x' },
-      /PGUSER_FILE names a file that cannot be read/,
-    ],
     ['an environment with neither', {}, nowhere],
     ['parts without a user', { PGHOST: 'db' }, nowhere],
     ['parts without a host', { PGUSER: 'web' }, nowhere],
