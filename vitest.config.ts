@@ -4,7 +4,13 @@ export default defineConfig({
   test: {
     reporters: ['default', './test/closing-line.ts'],
     projects: [
-      { extends: true, test: { name: 'unit', include: ['web/src/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['web/src/**/*.test.ts', 'test/*.test.ts', 'test/simulation/**/*.test.ts'],
+        },
+      },
       {
         extends: true,
         test: {

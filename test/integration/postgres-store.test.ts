@@ -44,13 +44,19 @@ describe('PostgresCounter', () => {
 
   it('moves the epoch when it takes the counting over from Redis, and not again while it counts', async () => {
     await counter.record(1, 10);
-    expect(await counter.takeOver(3)).toEqual({ count: 13, epoch: 2, counting: 'postgres' });
-    expect(await counter.takeOver(4)).toEqual({ count: 17, epoch: 2, counting: 'postgres' });
+    expect(await counter.takeOver(3, true)).toEqual({ count: 13, epoch: 2, counting: 'postgres' });
+    expect(await counter.takeOver(4, false)).toEqual({ count: 17, epoch: 2, counting: 'postgres' });
     expect(await counter.record(1, 11)).toBe(false);
   });
 
+  it('takes nothing over from Redis for somebody who does not insist', async () => {
+    await counter.record(1, 10);
+    expect(await counter.takeOver(3, false)).toBeUndefined();
+    expect(await counter.read()).toEqual({ count: 10, epoch: 1, counting: 'redis' });
+  });
+
   it('hands back to one of those who have seen the same epoch', async () => {
-    await counter.takeOver(3);
+    await counter.takeOver(3, true);
     const answers = await Promise.all([counter.handBack(2), counter.handBack(2), counter.handBack(2)]);
     expect(answers.filter(Boolean)).toEqual([{ count: 3, epoch: 3, counting: 'redis' }]);
   });
@@ -76,14 +82,13 @@ describe('PostgresCounter', () => {
 
   it('counts past 2^31', async () => {
     await counter.record(1, 2 ** 31 - 1);
-    expect((await counter.takeOver(2)).count).toBe(2 ** 31 + 1);
+    expect((await counter.takeOver(2, true))?.count).toBe(2 ** 31 + 1);
   });
 
   it('names the remedy when the row is missing', async () => {
     await raw.query('DELETE FROM visitors');
     try {
       await expect(counter.read()).rejects.toThrow('run postgres/init.sql');
-      await expect(counter.takeOver(1)).rejects.toThrow('run postgres/init.sql');
     } finally {
       await raw.query("INSERT INTO visitors (site_id, site_name) VALUES (1, 'linodeexample.com')");
     }
@@ -91,7 +96,7 @@ describe('PostgresCounter', () => {
 
   it('gives a statement up that waits for a lock, on the server too', async () => {
     await raw.query('BEGIN; UPDATE visitors SET visitor_count = 7');
-    await expect(counter.takeOver(1)).rejects.toThrow('statement timeout');
+    await expect(counter.takeOver(1, true)).rejects.toThrow('statement timeout');
     await raw.query('ROLLBACK');
     expect((await counter.read()).count).toBe(0);
   });

@@ -28,8 +28,9 @@ export interface PostgresStore {
   read(): Promise<Row>;
   /** Raises the count to at least this. False: the row is of another epoch, and nothing changed. Repeatable. */
   record(epoch: number, count: number): Promise<boolean>;
-  /** Adds n to the count, in an epoch in which Postgres counts. Repeating it counts n again. */
-  takeOver(n: number): Promise<Row>;
+  /** Adds n to the count, in an epoch in which Postgres counts; repeating it counts n again. If Redis counts, it
+   * does so only to whoever insists, and begins such an epoch. Undefined: Redis counts, and nothing changed. */
+  takeOver(n: number, insist: boolean): Promise<Row | undefined>;
   /** Begins an epoch in which Redis counts. Undefined: the row's epoch is not `seen`, and nothing changed. */
   handBack(seen: number): Promise<Row | undefined>;
   /** Sets the count to 0 and begins an epoch in which Redis counts. Undefined: done before under this id. */
@@ -61,11 +62,24 @@ export interface CounterOptions {
   log: Log;
   /** How many visits may wait at once; more are refused. */
   maxWaiting?: number;
-  /** Milliseconds, as of Date.now(). */
-  now?: () => number;
-  /** Resolves after so many milliseconds. */
-  sleep?: (ms: number) => Promise<void>;
+  clock?: Clock;
 }
+
+/** Time, so that a simulation can have its own. */
+export interface Clock {
+  /** Milliseconds since some moment. */
+  now(): number;
+  /** Calls back after so many milliseconds, unless it is cancelled before. */
+  after(ms: number, callback: () => void): () => void;
+}
+
+const wallClock: Clock = {
+  now: () => performance.now(),
+  after: (ms, callback) => {
+    const timer = setTimeout(callback, ms);
+    return () => clearTimeout(timer);
+  },
+};
 
 /** After a failure Redis is left alone for so long (ms): one replica that cannot reach it must not make all
  * others start over at every batch, and a restarting Redis is not worth asking more often. */
@@ -80,16 +94,18 @@ const ROUNDS = 4;
 class Waiter<T> {
   readonly promise: Promise<T>;
   readonly #settle: { resolve: (value: T) => void; reject: (error: unknown) => void };
-  readonly #timer: NodeJS.Timeout;
+  readonly #cancelTimer: () => void;
   readonly #gone: () => boolean;
   #settled = false;
 
-  constructor(waitMs: number, gone: () => boolean) {
+  constructor(clock: Clock, waitMs: number, gone: () => boolean) {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     this.promise = promise;
     this.#settle = { resolve, reject };
     this.#gone = gone;
-    this.#timer = setTimeout(() => this.reject(new Unavailable('Postgres did not answer in time')), waitMs);
+    this.#cancelTimer = clock.after(waitMs, () => {
+      this.reject(new Unavailable('Postgres did not answer in time'));
+    });
   }
 
   get waiting(): boolean {
@@ -108,7 +124,7 @@ class Waiter<T> {
 
   #end(): void {
     this.#settled = true;
-    clearTimeout(this.#timer);
+    this.#cancelTimer();
   }
 }
 
@@ -118,8 +134,7 @@ export class Counter {
   readonly #waitMs: number;
   readonly #maxWaiting: number;
   readonly #log: Log;
-  readonly #now: () => number;
-  readonly #sleep: (ms: number) => Promise<void>;
+  readonly #clock: Clock;
 
   #visits: Waiter<number>[] = [];
   #resets: { waiter: Waiter<void>; id: string }[] = [];
@@ -127,7 +142,9 @@ export class Counter {
   #closed = false;
   /** The row's epoch as last seen here. Undefined: not known. */
   #epoch: number | undefined;
-  #redisNotBefore = 0;
+  /** Until then Redis is left alone: it failed here, or it did elsewhere, so that Postgres counts. */
+  #redisFailedUntil = 0;
+  #postgresCountsUntil = 0;
   #postgresDownSince: number | undefined;
   /** Who numbered the last batch here: for the log alone. */
   #counting: Row['counting'] | undefined;
@@ -142,8 +159,7 @@ export class Counter {
     this.#waitMs = options.waitMs;
     this.#maxWaiting = options.maxWaiting ?? 10_000;
     this.#log = options.log;
-    this.#now = options.now ?? Date.now;
-    this.#sleep = options.sleep ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms)));
+    this.#clock = options.clock ?? wallClock;
   }
 
   /**
@@ -180,10 +196,13 @@ export class Counter {
   #admit<T>(waiting: number, gone: () => boolean): Waiter<T> {
     if (this.#closed) throw new Unavailable('this replica is shutting down');
     if (waiting >= this.#maxWaiting) throw new Unavailable(`${waiting} requests are waiting already`);
-    if (this.#postgresDownSince !== undefined && this.#now() - this.#postgresDownSince >= this.#waitMs) {
+    if (
+      this.#postgresDownSince !== undefined &&
+      this.#clock.now() - this.#postgresDownSince >= this.#waitMs
+    ) {
       throw new Unavailable('Postgres is away');
     }
-    return new Waiter<T>(this.#waitMs, gone);
+    return new Waiter<T>(this.#clock, this.#waitMs, gone);
   }
 
   /** One thing at a time. Visits that arrive while it is under way form the next batch: group commit. */
@@ -215,10 +234,28 @@ export class Counter {
       return visitors.length > 0;
     };
 
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; ; round++) {
       const epoch = this.#epoch ?? (await this.#learn(wanted));
-      if (!this.#redis || this.#now() < this.#redisNotBefore) break;
       if (!wanted()) return;
+      const now = this.#clock.now();
+      if (
+        !this.#redis ||
+        round >= ROUNDS ||
+        now < this.#redisFailedUntil ||
+        now < this.#postgresCountsUntil
+      ) {
+        // Only who cannot reach Redis takes the counting from it: others find out here that it counts again.
+        const insist = !this.#redis || round >= ROUNDS || now < this.#redisFailedUntil;
+        const row = await this.#ask(() => this.#postgres.takeOver(visitors.length, insist), wanted);
+        if (row) {
+          this.#epoch = row.epoch;
+          this.#acknowledge(visitors, exact(row.count), 'postgres');
+          return;
+        }
+        this.#postgresCountsUntil = 0;
+        this.#epoch = undefined;
+        continue;
+      }
 
       const numbered = visitors;
       let last: number | undefined;
@@ -226,29 +263,26 @@ export class Counter {
         last = await this.#redis.increment(epoch, numbered.length);
       } catch (error) {
         this.#leaveRedis(error);
-        break;
+        continue;
       }
       if (last === undefined) {
         // Redis is empty, behind, or another server than before: only a new epoch makes it valid again.
         const row = await this.#ask(() => this.#postgres.handBack(epoch), wanted);
         if (row) await this.#install(row);
         else this.#epoch = undefined;
-      } else if (
-        await this.#ask(
-          () => this.#postgres.record(epoch, exact(last)),
-          () => numbered.some((v) => v.waiting),
-        )
-      ) {
+        continue;
+      }
+      const recorded = await this.#ask(
+        () => this.#postgres.record(epoch, exact(last)),
+        () => numbered.some((visitor) => visitor.waiting),
+      );
+      if (recorded) {
         this.#acknowledge(numbered, last, 'redis');
         return;
-      } else {
-        this.#epoch = undefined; // The fence: these numbers are void, whoever moved the epoch knows the next ones.
       }
+      // The fence: these numbers are void. Whoever moved the epoch knows where the count is.
+      this.#epoch = undefined;
     }
-
-    const row = await this.#ask(() => this.#postgres.takeOver(visitors.length), wanted);
-    this.#epoch = row.epoch;
-    this.#acknowledge(visitors, exact(row.count), 'postgres');
   }
 
   async #reset(waiter: Waiter<void>, id: string): Promise<void> {
@@ -276,7 +310,7 @@ export class Counter {
   async #learn(wanted: () => boolean): Promise<number> {
     const row = await this.#ask(() => this.#postgres.read(), wanted);
     this.#epoch = row.epoch;
-    if (row.counting === 'postgres') this.#redisNotBefore = this.#now() + COOL_DOWN_MS;
+    if (row.counting === 'postgres') this.#postgresCountsUntil = this.#clock.now() + COOL_DOWN_MS;
     return row.epoch;
   }
 
@@ -291,7 +325,7 @@ export class Counter {
   }
 
   #leaveRedis(error: unknown): void {
-    this.#redisNotBefore = this.#now() + COOL_DOWN_MS;
+    this.#redisFailedUntil = this.#clock.now() + COOL_DOWN_MS;
     if (this.#counting !== 'postgres') this.#log.warn({ err: error }, 'Redis does not answer');
   }
 
@@ -313,20 +347,20 @@ export class Counter {
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
         this.#postgresFailed(error);
-        await this.#sleep(RETRY_MS);
+        await new Promise<void>((resolve) => this.#clock.after(RETRY_MS, resolve));
       }
     }
   }
 
   #postgresAnswered(): void {
     if (this.#postgresDownSince === undefined) return;
-    this.#log.info({ awayMs: this.#now() - this.#postgresDownSince }, 'Postgres is back');
+    this.#log.info({ awayMs: Math.round(this.#clock.now() - this.#postgresDownSince) }, 'Postgres is back');
     this.#postgresDownSince = undefined;
   }
 
   #postgresFailed(error: StoreError): void {
     if (this.#postgresDownSince !== undefined) return;
-    this.#postgresDownSince = this.#now();
+    this.#postgresDownSince = this.#clock.now();
     this.#log.warn({ err: error }, 'Postgres does not answer: visits wait');
   }
 }

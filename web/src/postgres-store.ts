@@ -17,7 +17,8 @@ const RECORD = {
 const TAKE_OVER = {
   name: 'take-over',
   text: `UPDATE visitors SET visitor_count = visitor_count + $1, counting = 'postgres',
-           epoch = epoch + (counting = 'redis')::int WHERE site_id = 1 RETURNING ${ROW}`,
+           epoch = epoch + (counting = 'redis')::int
+          WHERE site_id = 1 AND (counting = 'postgres' OR $2) RETURNING ${ROW}`,
 };
 
 const HAND_BACK = {
@@ -69,8 +70,9 @@ export class PostgresCounter implements PostgresStore {
     return changed === 1;
   }
 
-  async takeOver(n: number): Promise<Row> {
-    return required(await this.#query({ ...TAKE_OVER, values: [n] }));
+  async takeOver(n: number, insist: boolean): Promise<Row | undefined> {
+    const { row } = await this.#query({ ...TAKE_OVER, values: [n, insist] });
+    return row;
   }
 
   async handBack(seen: number): Promise<Row | undefined> {
