@@ -61,15 +61,18 @@ export interface History {
   verdict: Verdict;
   /** What happened, for whoever looks into a failure. */
   trace: string[];
-  /** Who counts when all faults are over. */
+  /** Who counts when all faults are over, and where the count is. */
   counting: Row['counting'];
+  count: number;
+  /** Attempts that failed on the way, whose visits were answered all the same. */
+  surplus: number;
 }
 
 const REPLICAS = 3;
 const CLIENTS = 8;
 /** Faults happen in the first so many milliseconds; then everything heals, and the clients go on for a while. */
 const TROUBLE_MS = 3000;
-const TOTAL_MS = 6000;
+const TOTAL_MS = 9000;
 const REDIS_TIMEOUT_MS = 150;
 const POSTGRES_TIMEOUT_MS = 750;
 const WAIT_MS = 5000;
@@ -440,7 +443,8 @@ export async function simulate({ seed, bug, ...options }: Simulation): Promise<H
   async function visitor(): Promise<void> {
     while (time.now() < TOTAL_MS) {
       await operate('visit', () => throughNginx((counter, gone) => counter.visit(gone)));
-      await time.sleep(between(1, 200));
+      // Afterwards only as often as it takes to see that all is well again.
+      await time.sleep(time.now() < TROUBLE_MS ? between(1, 200) : between(300, 1500));
     }
   }
 
@@ -543,5 +547,5 @@ export async function simulate({ seed, bug, ...options }: Simulation): Promise<H
   await time.run();
 
   const verdict = check(operations, { count: row.count, surplus });
-  return { seed, faults, operations, verdict, trace, counting: row.counting };
+  return { seed, faults, operations, verdict, trace, counting: row.counting, count: row.count, surplus };
 }
