@@ -86,9 +86,11 @@ const wallClock: Clock = {
 const COOL_DOWN_MS = 1000;
 /** Between two questions to a Postgres that does not answer (ms): short, because visitors are waiting. */
 const RETRY_MS = 100;
-/** How often a batch may find that the epoch has moved before it has Postgres count. Two are enough when
- * nobody else is at work; the others are for replicas that hand back at the same moment. */
-const ROUNDS = 4;
+/** How often a batch tries to have Redis count before it has Postgres count. Three are enough when nobody
+ * else is at work; the others are for replicas that hand back at the same moment. */
+const ROUNDS = 6;
+/** Whoever begins an epoch installs it in Redis at once: give it so long (ms) before beginning another. */
+const INSTALL_MS = 20;
 
 /** Somebody who waits for an answer, until it comes or the time is over. */
 class Waiter<T> {
@@ -142,6 +144,8 @@ export class Counter {
   #closed = false;
   /** The row's epoch as last seen here. Undefined: not known. */
   #epoch: number | undefined;
+  /** The last epoch that Redis was found without. */
+  #missing: number | undefined;
   /** Until then Redis is left alone: it failed here, or it did elsewhere, so that Postgres counts. */
   #redisFailedUntil = 0;
   #postgresCountsUntil = 0;
@@ -266,6 +270,12 @@ export class Counter {
         continue;
       }
       if (last === undefined) {
+        if (this.#missing !== epoch) {
+          this.#missing = epoch;
+          this.#epoch = undefined;
+          await this.#sleep(INSTALL_MS);
+          continue;
+        }
         // Redis is empty, behind, or another server than before: only a new epoch makes it valid again.
         const row = await this.#ask(() => this.#postgres.handBack(epoch), wanted);
         if (row) await this.#install(row);
@@ -347,9 +357,13 @@ export class Counter {
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
         this.#postgresFailed(error);
-        await new Promise<void>((resolve) => this.#clock.after(RETRY_MS, resolve));
+        await this.#sleep(RETRY_MS);
       }
     }
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#clock.after(ms, resolve));
   }
 
   #postgresAnswered(): void {
