@@ -21,6 +21,7 @@ export default defineConfig({
           hookTimeout: 120_000,
           // Each file has containers of its own; more of them at once only make all of them slow.
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -33,6 +34,18 @@ export default defineConfig({
           hookTimeout: 300_000,
           // There is one stack.
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'chaos',
+          include: ['test/chaos/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+          // Faults are timed: nothing else may keep the machine busy.
+          sequence: { groupOrder: 3 },
         },
       },
     ],

@@ -11,7 +11,7 @@ function docker(...args: string[]): string | undefined {
 
 const projects = ['unit'];
 if (docker('info')) {
-  projects.push('integration', 'stack');
+  projects.push('integration', 'stack', 'chaos');
   // The images that the stack is made of are the ones to test with: from docker-compose.yml and .env.
   const { services } = JSON.parse(docker('compose', 'config', '--format', 'json') ?? '{}');
   process.env.REDIS_IMAGE = services.redis.image;

@@ -1,25 +1,15 @@
-/** The stack under test: the project's own Compose file under another project's name, so that a stack in use and its
- * count are left alone. Built and started once for all files of this suite, removed with its volumes at the end. */
+/** Builds and starts one stack for all files of this suite, and removes it with its volumes at the end. */
 import type { TestProject } from 'vitest/node';
-import { freePort } from '../integration/containers.ts';
-import { compose, remove, up } from './stack.ts';
+import { Stack } from './stack.ts';
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  process.env.HTTP_PORT = String(await freePort());
-  await remove();
-  try {
-    await up('--build');
-  } catch (error) {
-    console.error(await compose('logs', '--no-color'));
-    await remove();
-    throw error;
-  }
-  project.provide('httpPort', process.env.HTTP_PORT);
-  return remove;
+  const stack = await Stack.start('stack-under-test');
+  project.provide('stack', { project: stack.project, port: stack.port });
+  return () => stack.remove();
 }
 
 declare module 'vitest' {
   interface ProvidedContext {
-    httpPort: string;
+    stack: { project: string; port: string };
   }
 }

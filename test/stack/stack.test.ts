@@ -1,10 +1,10 @@
 import { connect } from 'node:net';
 import { beforeEach, describe, expect, inject, it, vi } from 'vitest';
-import { compose, containers, docker, up } from './stack.ts';
+import { docker, Stack } from './stack.ts';
 
-const port = inject('httpPort');
-process.env.HTTP_PORT = port;
-const address = `http://localhost:${port}`;
+const { project, port } = inject('stack');
+const stack = new Stack(project, port);
+const { address } = stack;
 const SERVICES = ['nginx', 'web', 'redis', 'postgres'] as const;
 
 const visit = async () => (await fetch(address)).text();
@@ -66,11 +66,11 @@ describe('the stack', () => {
 
   it('shows the count to redis-cli and in the table of the original', async () => {
     for (let number = 1; number <= 5; number++) await visit();
-    expect((await compose('exec', '-T', 'redis', 'redis-cli', 'GET', 'visitor_count')).trim()).toBe('5');
-    const sql = 'SELECT site_id, site_name, visitor_count FROM visitors';
-    // As the superuser on the local socket, which asks for the password too.
-    const psql = `PGPASSWORD=$(cat /run/secrets/postgres/password) psql -U linode -d linode -At -c '${sql}'`;
-    expect((await compose('exec', '-T', 'postgres', 'sh', '-c', psql)).trim()).toBe('1|linodeexample.com|5');
+    expect((await stack.compose('exec', '-T', 'redis', 'redis-cli', 'GET', 'visitor_count')).trim()).toBe(
+      '5',
+    );
+    const row = await stack.sql('SELECT site_id, site_name, visitor_count FROM visitors');
+    expect(row).toBe('1|linodeexample.com|5');
   });
 
   it.each([
@@ -116,7 +116,7 @@ describe('the stack', () => {
   });
 
   it('has all three replicas answer', async () => {
-    expect(await containers('web')).toHaveLength(3);
+    expect(await stack.containers('web')).toHaveLength(3);
     const since = new Date().toISOString();
     for (let i = 0; i < 12; i++) await visit();
     const upstreams = await vi.waitFor(async () => {
@@ -141,7 +141,7 @@ describe('the stack', () => {
   });
 
   it.each(SERVICES)('has %s log to stdout alone', async (service) => {
-    for (const id of await containers(service)) {
+    for (const id of await stack.containers(service)) {
       const { stdout, stderr } = await docker('logs', id);
       expect(stdout).not.toBe('');
       expect(stderr).toBe('');
@@ -150,40 +150,40 @@ describe('the stack', () => {
 
   it('keeps its count when everything is taken down and brought up again', async () => {
     for (let number = 1; number <= 7; number++) await visit();
-    const before = await containers('postgres');
-    await compose('down');
-    expect(await containers('postgres')).toEqual([]);
-    await up();
-    expect(await containers('postgres')).not.toEqual(before);
+    const before = await stack.containers('postgres');
+    await stack.compose('down');
+    expect(await stack.containers('postgres')).toEqual([]);
+    await stack.up();
+    expect(await stack.containers('postgres')).not.toEqual(before);
     expect(await visit()).toBe(page(8));
   });
 
   it('says 503 and when to try again while there is no replica at all', async () => {
-    await compose('stop', 'web');
+    await stack.compose('stop', 'web');
     const response = await fetch(address);
     expect(response.status).toBe(503);
     expect(response.headers.get('retry-after')).toMatch(/^\d+$/);
     expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8');
-    await up();
+    await stack.up();
   });
 
   it('comes up in any order: nginx first, postgres and redis last', async () => {
     await visit();
-    await compose('stop');
-    await compose('start', 'nginx');
-    await compose('start', 'web');
+    await stack.compose('stop');
+    await stack.compose('start', 'nginx');
+    await stack.compose('start', 'web');
     // NGINX asks Docker's DNS once a second.
     const reached = async () => expect((await fetch(address, { method: 'HEAD' })).status).toBe(200);
     await vi.waitFor(reached, { timeout: 10_000, interval: 100 });
     const waiting = visit();
-    await compose('start', 'postgres');
-    await compose('start', 'redis');
+    await stack.compose('start', 'postgres');
+    await stack.compose('start', 'redis');
     expect(await waiting).toBe(page(2));
   });
 
   /** What a service logged since then, as the objects that its lines are. */
   async function logs(service: string, since: string): Promise<Record<string, unknown>[]> {
-    const text = await compose('logs', '--no-log-prefix', '--no-color', '--since', since, service);
+    const text = await stack.compose('logs', '--no-log-prefix', '--no-color', '--since', since, service);
     return text
       .split('\n')
       .filter(Boolean)

@@ -1,31 +1,95 @@
-/** The composed stack, driven with `docker compose` and reached through NGINX's port on the host. */
+/** A composed stack of a test's own, driven with `docker compose` and reached through NGINX's port on the host. */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { expect, vi } from 'vitest';
+import { freePort } from '../integration/containers.ts';
 
 const run = promisify(execFile);
 const ROOT = join(import.meta.dirname, '..', '..');
-
-/** Runs docker compose on the stack under test: what it wrote to stdout. */
-export async function compose(...args: string[]): Promise<string> {
-  const all = ['compose', '--project-name', 'stack-under-test', ...args];
-  const { stdout } = await run('docker', all, { cwd: ROOT, maxBuffer: 64 * 2 ** 20 });
-  return stdout;
-}
-
-export async function up(...args: string[]): Promise<void> {
-  await compose('up', '--detach', '--wait', '--wait-timeout', '120', ...args);
-}
-
-export async function remove(): Promise<void> {
-  await compose('down', '--volumes', '--remove-orphans', '--timeout', '20');
-}
 
 export async function docker(...args: string[]): Promise<{ stdout: string; stderr: string }> {
   return run('docker', args, { maxBuffer: 64 * 2 ** 20 });
 }
 
-/** The ids of a service's containers. */
-export async function containers(service: string): Promise<string[]> {
-  return (await compose('ps', '--quiet', service)).split('\n').filter(Boolean);
+export class Stack implements AsyncDisposable {
+  readonly project: string;
+  readonly port: string;
+
+  /** A stack that is up already. */
+  constructor(project: string, port: string) {
+    this.project = project;
+    this.port = port;
+  }
+
+  /** The project's own Compose file under another project's name, so that a stack in use and its count are left alone. */
+  static async start(project: string): Promise<Stack> {
+    const stack = new Stack(project, String(await freePort()));
+    await stack.remove();
+    try {
+      await stack.up('--build');
+    } catch (error) {
+      console.error(await stack.compose('logs', '--no-color'));
+      await stack.remove();
+      throw error;
+    }
+    return stack;
+  }
+
+  get address(): string {
+    return `http://localhost:${this.port}`;
+  }
+
+  /** Runs docker compose on it: what that wrote to stdout. */
+  async compose(...args: string[]): Promise<string> {
+    const { stdout } = await run('docker', ['compose', '--project-name', this.project, ...args], {
+      cwd: ROOT,
+      maxBuffer: 64 * 2 ** 20,
+      env: { ...process.env, HTTP_PORT: this.port },
+    });
+    return stdout;
+  }
+
+  async up(...args: string[]): Promise<void> {
+    await this.compose('up', '--detach', ...args);
+    // `--wait` alone takes a service that has done its work and ended, as `password` has, for one that failed.
+    const services = ['nginx', 'web', 'redis', 'postgres'];
+    await this.compose('up', '--detach', '--wait', '--wait-timeout', '120', '--no-deps', ...services);
+  }
+
+  /** Until every container runs and is healthy. One that was paused may be unhealthy first. */
+  async healthy(): Promise<void> {
+    const healthy = async () => {
+      const ids = (
+        await Promise.all(['nginx', 'web', 'redis', 'postgres'].map((name) => this.containers(name)))
+      ).flat();
+      const { stdout } = await docker(
+        'inspect',
+        '--format',
+        '{{.State.Status}} {{.State.Health.Status}}',
+        ...ids,
+      );
+      expect(stdout.trim().split('\n')).toEqual(ids.map(() => 'running healthy'));
+    };
+    await vi.waitFor(healthy, { timeout: 60_000, interval: 200 });
+  }
+
+  /** The ids of a service's containers. */
+  async containers(service: string): Promise<string[]> {
+    return (await this.compose('ps', '--quiet', service)).split('\n').filter(Boolean);
+  }
+
+  /** What Postgres says on one query, as the superuser, without headings. */
+  async sql(query: string): Promise<string> {
+    const psql = `PGPASSWORD=$(cat /run/secrets/postgres/password) psql -U linode -d linode -Atc "${query}"`;
+    return (await this.compose('exec', '-T', 'postgres', 'sh', '-c', psql)).trim();
+  }
+
+  async remove(): Promise<void> {
+    await this.compose('down', '--volumes', '--remove-orphans', '--timeout', '20');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.remove();
+  }
 }

@@ -57,8 +57,10 @@ export class PostgresCounter implements PostgresStore {
       statement_timeout: Math.ceil(timeoutMs * 0.8),
       keepAlive: true,
     });
-    // A connection that breaks while idle has left the pool already; without a listener the process would end.
+    // A connection that breaks fails the query that it carries. One that carries none, in the pool or on the way from
+    // or to it, only says so: nothing is lost, but without a listener the process would end.
     this.#pool.on('error', () => {});
+    this.#pool.on('connect', (client) => client.on('error', () => {}));
   }
 
   async read(): Promise<Row> {

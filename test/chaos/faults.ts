@@ -1,0 +1,105 @@
+/** Faults of real containers. Each function returns how to undo it. Needs root on the engine's own machine (Linux). */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { docker, type Stack } from '../stack/stack.ts';
+
+const run = promisify(execFile);
+
+export type Heal = () => Promise<void>;
+const healsItself: Heal = async () => {};
+
+async function inspect(id: string, format: string): Promise<string> {
+  return (await docker('inspect', '--format', format, id)).stdout.trim();
+}
+
+const pidOf = (id: string) => inspect(id, '{{.State.Pid}}');
+
+/** SIGKILL from outside, so that Docker sees a crash and its restart policy acts; `docker kill` would suspend it. */
+export async function crash(id: string): Promise<Heal> {
+  process.kill(Number(await pidOf(id)), 'SIGKILL');
+  return healsItself;
+}
+
+/** Every process of the container stands still; its kernel goes on accepting connections. */
+export async function pause(id: string): Promise<Heal> {
+  await docker('pause', id);
+  return async () => {
+    await docker('unpause', id);
+  };
+}
+
+/** No packet gets in or out, and nobody is told. Docker's DNS, which is inside, goes on answering. */
+export async function cut(id: string): Promise<Heal> {
+  const network = `/proc/${await pidOf(id)}/ns/net`;
+  const rules = async (change: '--insert' | '--delete') => {
+    for (const rule of [
+      ['INPUT', '--in-interface'],
+      ['OUTPUT', '--out-interface'],
+    ]) {
+      await run('nsenter', [`--net=${network}`, 'iptables', change, ...rule, 'eth+', '--jump', 'DROP']);
+    }
+  };
+  await rules('--insert');
+  return () => rules('--delete');
+}
+
+/** An orderly stop and start. */
+export async function restart(id: string): Promise<Heal> {
+  await docker('restart', id);
+  return healsItself;
+}
+
+/** All of them at once. */
+export async function together(...faults: Promise<Heal>[]): Promise<Heal> {
+  const heals = await Promise.all(faults);
+  return async () => {
+    await Promise.all(heals.map((heal) => heal()));
+  };
+}
+
+/** Redis crashes and comes back with what it knew a second before. */
+export async function oldData(stack: Stack): Promise<Heal> {
+  const [id = ''] = await stack.containers('redis');
+  await docker('exec', id, 'redis-cli', 'SAVE');
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  return crash(id);
+}
+
+/** Redis fails over to a replica that has not heard of the last second. */
+export async function failover(stack: Stack): Promise<Heal> {
+  const [master = ''] = await stack.containers('redis');
+  const network = `${stack.project}_back`;
+  const image = await inspect(master, '{{.Config.Image}}');
+  const replica = `${stack.project}-redis-replica`;
+  await docker(
+    'run',
+    '--detach',
+    '--name',
+    replica,
+    '--network',
+    network,
+    image,
+    'redis-server',
+    '--replicaof',
+    'redis',
+    '6379',
+  );
+  const linked = async () =>
+    (await docker('exec', replica, 'redis-cli', 'INFO', 'replication')).stdout.includes(
+      'master_link_status:up',
+    );
+  for (let tries = 0; !(await linked().catch(() => false)); tries++) {
+    if (tries > 100) throw new Error('the replica did not follow its master');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  await docker('network', 'disconnect', network, replica);
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  await docker('exec', replica, 'redis-cli', 'REPLICAOF', 'NO', 'ONE');
+  await docker('kill', master);
+  await docker('network', 'connect', '--alias', 'redis', network, replica);
+  return async () => {
+    // Back to the first, which is empty: another failover.
+    await docker('rm', '--force', '--volumes', replica);
+    await docker('start', master);
+  };
+}

@@ -1,0 +1,94 @@
+/** Clients that visit one after the other until they are told to stop, and a record of everything they saw. */
+import { Agent, request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Operation } from '../checker.ts';
+
+/** After this a client gives up (ms): longer than anything that the stack promises to answer within. */
+const CLIENT_TIMEOUT_MS = 15_000;
+/** Between two visits of one client (ms): the load is to meet every fault, not to saturate the machine. */
+const PAUSE_MS = 5;
+
+export class Load {
+  readonly operations: Operation[] = [];
+  /** What clients got in place of a number. */
+  readonly errors: string[] = [];
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
+  readonly #address: string;
+  readonly #clients: Promise<void>[];
+  #stopped = false;
+
+  constructor(address: string, clients: number) {
+    this.#address = address;
+    this.#clients = Array.from({ length: clients }, () => this.#client());
+  }
+
+  get sent(): number {
+    return this.operations.length;
+  }
+
+  /** Resets once, as a client does. */
+  async reset(): Promise<void> {
+    await this.#operate('reset', '/resetcounter', (body) => body.startsWith('Successfully') || undefined);
+  }
+
+  /** Resolves when every visit that is under way has its answer. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#clients);
+    this.#agent.destroy();
+  }
+
+  async #client(): Promise<void> {
+    while (!this.#stopped) {
+      await this.#operate('visit', '/', (body) => {
+        const number = /viewed (\d+) time/.exec(body)?.[1];
+        return number === undefined ? undefined : Number(number);
+      });
+      await sleep(PAUSE_MS);
+    }
+  }
+
+  async #operate(
+    kind: Operation['kind'],
+    path: string,
+    read: (body: string) => Operation['result'],
+  ): Promise<void> {
+    const operation: Operation = {
+      kind,
+      invoked: performance.now(),
+      completed: Number.POSITIVE_INFINITY,
+      result: undefined,
+    };
+    this.operations.push(operation);
+    try {
+      const { status, body } = await this.#get(path);
+      operation.result = status === 200 ? read(body) : undefined;
+      if (operation.result === undefined) this.errors.push(`${status} ${body.trim().slice(0, 60)}`);
+    } catch (error) {
+      this.errors.push(error instanceof Error ? error.message : String(error));
+    }
+    operation.completed = performance.now();
+  }
+
+  #get(path: string): Promise<{ status: number | undefined; body: string }> {
+    const { promise, resolve, reject } = Promise.withResolvers<{
+      status: number | undefined;
+      body: string;
+    }>();
+    const sent = request(
+      `${this.#address}${path}`,
+      { agent: this.#agent, timeout: CLIENT_TIMEOUT_MS },
+      (response) => {
+        let body = '';
+        response.setEncoding('utf8').on('error', reject);
+        response.on('data', (text: string) => {
+          body += text;
+        });
+        response.on('end', () => resolve({ status: response.statusCode, body }));
+      },
+    );
+    sent.on('timeout', () => sent.destroy(new Error('no answer')));
+    sent.on('error', reject).end();
+    return promise;
+  }
+}
