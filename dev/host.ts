@@ -11,7 +11,7 @@ import { PGLiteSocketServer } from '@electric-sql/pglite-socket';
 const root = join(import.meta.dirname, '..');
 
 if (!process.env.DATABASE_URL && !process.env.DATABASE_URL_FILE && !process.env.PGHOST) {
-  const data = join(root, '.data', 'postgres');
+  const data = process.env.DATA || join(root, '.data', 'postgres');
   await mkdir(data, { recursive: true });
   const db = await PGlite.create(data);
   await db.exec(await readFile(join(root, 'postgres', 'init.sql'), 'utf8'));

@@ -7,19 +7,19 @@ cd "$(dirname "$0")"
 . ./lib.sh
 
 # Debian 12's own Docker is 20.10, with a Compose of another age. The next suite's needs only the glibc of Debian 12,
-# but for runc. Pinned below zero, that suite gives what is asked of it by name and nothing else.
+# but for runc. Of that suite these packages are taken, and updated, and nothing else.
 PINNED_SUITE=forky
 
 install_pinned() {
   mirror=$(debian_mirror)
   printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' \
     "$mirror" "$PINNED_SUITE" > /etc/apt/sources.list.d/docker-from-$PINNED_SUITE.sources
-  printf 'Package: *\nPin: release n=%s\nPin-Priority: -10\n' "$PINNED_SUITE" \
-    > /etc/apt/preferences.d/docker-from-$PINNED_SUITE
+  packages='docker.io docker-cli containerd docker-compose docker-buildx tini-static'
+  printf 'Package: *\nPin: release n=%s\nPin-Priority: -10\n\nPackage: %s\nPin: release n=%s\nPin-Priority: 990\n' \
+    "$PINNED_SUITE" "$packages" "$PINNED_SUITE" > /etc/apt/preferences.d/docker-from-$PINNED_SUITE
   apt-get update
-  s=$PINNED_SUITE
-  apt-get install --yes --no-install-recommends iptables runc "docker.io/$s" "docker-cli/$s" "containerd/$s" \
-    "docker-compose/$s" "docker-buildx/$s" "tini-static/$s"
+  # shellcheck disable=SC2086
+  apt-get install --yes --no-install-recommends iptables runc $packages
 }
 
 install_own() {
@@ -33,7 +33,7 @@ install() {
   export DEBIAN_FRONTEND=noninteractive
   apt-get update
   # The version that would be installed: "28.5.2+dfsg4-5" -> 28
-  major=$(apt-cache policy docker.io | sed -n 's/.*Candidate: \([0-9]*\).*/\1/p')
+  major=$(LC_ALL=C apt-cache policy docker.io | sed -n 's/.*Candidate: \([0-9]*\).*/\1/p')
   if [ "${major:-0}" -ge 25 ]; then install_own; else install_pinned; fi
 }
 

@@ -3,21 +3,24 @@
  * it says; with CI=true a missing engine is a failure. Further arguments go to vitest.
  */
 import { spawnSync } from 'node:child_process';
+import { LABEL } from './integration/containers.ts';
 
-function docker(...args: string[]): string | undefined {
-  const { status, stdout } = spawnSync('docker', args, { encoding: 'utf8' });
-  return status === 0 ? stdout : undefined;
+function docker(...args: string[]): string {
+  const { status, stdout, stderr } = spawnSync('docker', args, { encoding: 'utf8' });
+  if (status === 0) return stdout;
+  console.error(`docker ${args.join(' ')}: ${stderr}`);
+  process.exit(1);
 }
 
 const projects = ['unit'];
-if (docker('info')) {
+if (spawnSync('docker', ['info']).status === 0) {
   projects.push('integration', 'stack', 'chaos');
   // The images that the stack is made of are the ones to test with: from docker-compose.yml and .env.
-  const { services } = JSON.parse(docker('compose', 'config', '--format', 'json') ?? '{}');
+  const { services } = JSON.parse(docker('compose', 'config', '--format', 'json'));
   process.env.REDIS_IMAGE = services.redis.image;
   process.env.POSTGRES_IMAGE = services.postgres.build.args.POSTGRES_IMAGE;
   // What an earlier run left behind when it was killed.
-  const left = docker('ps', '--all', '--quiet', '--filter', 'label=docker-nginx-express-redis-postgres.test');
+  const left = docker('ps', '--all', '--quiet', '--filter', `label=${LABEL}`);
   if (left) docker('rm', '--force', '--volumes', ...left.trim().split('\n'));
 } else {
   const message =

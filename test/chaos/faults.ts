@@ -1,5 +1,6 @@
 /** Faults of real containers. Each function returns how to undo it. Needs root on the engine's own machine (Linux). */
 import { execFile } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { docker, type Stack } from '../stack/stack.ts';
 
@@ -8,16 +9,31 @@ const run = promisify(execFile);
 export type Heal = () => Promise<void>;
 const healsItself: Heal = async () => {};
 
+/** Resolves when the condition holds; one that fails does not. Gives up after 30 s. */
+export async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
+  const started = performance.now();
+  while (!(await Promise.try(condition).catch(() => false))) {
+    if (performance.now() - started > 30_000) throw new Error(`not within 30 s: ${condition}`);
+    await sleep(20);
+  }
+}
+
 async function inspect(id: string, format: string): Promise<string> {
   return (await docker('inspect', '--format', format, id)).stdout.trim();
 }
 
 const pidOf = (id: string) => inspect(id, '{{.State.Pid}}');
 
+/** The container's own health check, run now. */
+async function probe(id: string): Promise<void> {
+  const test: string[] = JSON.parse(await inspect(id, '{{json .Config.Healthcheck.Test}}'));
+  await docker('exec', id, ...test.slice(1));
+}
+
 /** SIGKILL from outside, so that Docker sees a crash and its restart policy acts; `docker kill` would suspend it. */
 export async function crash(id: string): Promise<Heal> {
   process.kill(Number(await pidOf(id)), 'SIGKILL');
-  return healsItself;
+  return () => until(() => probe(id).then(() => true));
 }
 
 /** Every process of the container stands still; its kernel goes on accepting connections. */
@@ -61,7 +77,7 @@ export async function together(...faults: Promise<Heal>[]): Promise<Heal> {
 export async function oldData(stack: Stack): Promise<Heal> {
   const [id = ''] = await stack.containers('redis');
   await docker('exec', id, 'redis-cli', 'SAVE');
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+  await sleep(1000);
   return crash(id);
 }
 
@@ -84,16 +100,12 @@ export async function failover(stack: Stack): Promise<Heal> {
     'redis',
     '6379',
   );
-  const linked = async () =>
-    (await docker('exec', replica, 'redis-cli', 'INFO', 'replication')).stdout.includes(
-      'master_link_status:up',
-    );
-  for (let tries = 0; !(await linked().catch(() => false)); tries++) {
-    if (tries > 100) throw new Error('the replica did not follow its master');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await until(async () => {
+    const { stdout } = await docker('exec', replica, 'redis-cli', 'INFO', 'replication');
+    return stdout.includes('master_link_status:up');
+  });
   await docker('network', 'disconnect', network, replica);
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+  await sleep(1000);
   await docker('exec', replica, 'redis-cli', 'REPLICAOF', 'NO', 'ONE');
   await docker('kill', master);
   await docker('network', 'connect', '--alias', 'redis', network, replica);

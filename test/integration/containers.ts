@@ -1,10 +1,14 @@
 /** Real Redis and Postgres for a test, removed when the test's scope ends: `await using redis = await startRedis()`. */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from 'testcontainers';
 
 const ROOT = join(import.meta.dirname, '..', '..');
+
+/** Tells this checkout's containers and projects from those of another. */
+export const CHECKOUT = createHash('sha256').update(ROOT).digest('hex').slice(0, 8);
+export const LABEL = `docker-nginx-express-redis-postgres.test=${CHECKOUT}`;
 
 export interface Store extends AsyncDisposable {
   url: string;
@@ -52,7 +56,7 @@ export function image(variable: string, hostPort: number, port: number): Generic
   // A port of our own choice: one that Docker chooses is another after a restart.
   return new GenericContainer(name)
     .withExposedPorts({ container: port, host: hostPort })
-    .withLabels({ 'docker-nginx-express-redis-postgres.test': 'true' });
+    .withLabels(Object.fromEntries([LABEL.split('=')]));
 }
 
 export async function store(container: StartedTestContainer, url: string): Promise<Store> {

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Store, startPostgres, startRedis } from './containers.ts';
 import { Web } from './web.ts';
@@ -50,6 +53,27 @@ describe('the process', () => {
     expect((await fetch(`${await web.address()}/healthz`)).status).toBe(200);
     await redis.start();
     await vi.waitFor(async () => expect(await web.readiness()).toMatchObject({ status: 'ok' }), 10_000);
+  });
+
+  it('answers every visit though Postgres is killed under traffic, and lives on', async () => {
+    await using web = start();
+    const address = await web.address();
+    let visiting = true;
+    const statuses = new Set<number>();
+    const traffic = Promise.all(
+      Array.from({ length: 8 }, async () => {
+        while (visiting) statuses.add((await fetch(address)).status);
+      }),
+    );
+    for (let kills = 0; kills < 3; kills++) {
+      await postgres.kill();
+      await postgres.start();
+      await vi.waitFor(async () => expect((await web.readiness()).postgres).toBe('up'), 10_000);
+    }
+    visiting = false;
+    await traffic;
+    expect([...statuses]).toEqual([200]);
+    expect(web.output).not.toContain('uncaught');
   });
 
   it('is unavailable without Postgres, and says so with 503 and Retry-After in plain text', async () => {
@@ -106,6 +130,25 @@ describe('the process', () => {
       expect(web.logs.at(-1)?.msg).toBe('stopped');
     },
   );
+
+  it('serves on the host without Docker, Redis or Postgres, and keeps its count', async () => {
+    const data = await mkdtemp(join(tmpdir(), 'data-'));
+    try {
+      for (const number of [1, 2]) {
+        await using web = new Web({ PORT: '0', DATA: data }, 'dev/host.ts');
+        const address = await web.address();
+        // Beside the readiness check, which has a connection of its own to the one session that PGlite is.
+        const [visit, readiness] = await Promise.all([fetch(address), web.readiness()]);
+        expect(await visit.text()).toContain(`viewed ${number} time(s)`);
+        expect(readiness).toEqual({ status: 'degraded', redis: 'not configured', postgres: 'up' });
+        expect(web.output).toContain('running without Redis');
+        web.kill('SIGTERM');
+        expect((await web.exit()).code).toBe(0);
+      }
+    } finally {
+      await rm(data, { recursive: true });
+    }
+  });
 
   it('ends at once on a second signal', async () => {
     await using web = start();

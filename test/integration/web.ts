@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { vi } from 'vitest';
 import type { Readiness } from '../../web/src/app.ts';
 
-const MAIN = join(import.meta.dirname, '..', '..', 'web', 'src', 'main.ts');
+const ROOT = join(import.meta.dirname, '..', '..');
 
 export class Web implements AsyncDisposable {
   /** All that it wrote so far. */
@@ -14,8 +14,8 @@ export class Web implements AsyncDisposable {
   readonly #exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 
   /** @param env the whole environment of the process. */
-  constructor(env: NodeJS.ProcessEnv) {
-    this.#process = spawn(process.execPath, [MAIN], {
+  constructor(env: NodeJS.ProcessEnv, script = 'web/src/main.ts') {
+    this.#process = spawn(process.execPath, [join(ROOT, script)], {
       env: { PORT: '0', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -28,11 +28,11 @@ export class Web implements AsyncDisposable {
     this.#exited = once(this.#process, 'close').then(([code, signal]) => ({ code, signal }));
   }
 
-  /** What it logged so far, parsed: every line is one JSON object. */
+  /** What it logged so far, parsed. */
   get logs(): { msg: string; [field: string]: unknown }[] {
     return this.output
       .split('\n')
-      .filter(Boolean)
+      .filter((line) => line.startsWith('{'))
       .map((line) => JSON.parse(line));
   }
 

@@ -2,8 +2,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { expect, vi } from 'vitest';
-import { freePort } from '../integration/containers.ts';
+import { CHECKOUT, freePort } from '../integration/containers.ts';
 
 const run = promisify(execFile);
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -22,9 +21,9 @@ export class Stack implements AsyncDisposable {
     this.port = port;
   }
 
-  /** The project's own Compose file under another project's name, so that a stack in use and its count are left alone. */
-  static async start(project: string): Promise<Stack> {
-    const stack = new Stack(project, String(await freePort()));
+  /** The project's own Compose file under another name, so that a stack in use and its count are left alone. */
+  static async start(name: string): Promise<Stack> {
+    const stack = new Stack(`${name}-${CHECKOUT}`, String(await freePort()));
     await stack.remove();
     try {
       await stack.up('--build');
@@ -45,7 +44,14 @@ export class Stack implements AsyncDisposable {
     const { stdout } = await run('docker', ['compose', '--project-name', this.project, ...args], {
       cwd: ROOT,
       maxBuffer: 64 * 2 ** 20,
-      env: { ...process.env, HTTP_PORT: this.port },
+      // Its own settings, whatever .env says; the images are those of .env.
+      env: {
+        ...process.env,
+        HTTP_PORT: this.port,
+        WEB_REPLICAS: '3',
+        LOG_LEVEL: 'info',
+        POSTGRES_WAIT_MS: '5000',
+      },
     });
     return stdout;
   }
@@ -55,23 +61,6 @@ export class Stack implements AsyncDisposable {
     // `--wait` alone takes a service that has done its work and ended, as `password` has, for one that failed.
     const services = ['nginx', 'web', 'redis', 'postgres'];
     await this.compose('up', '--detach', '--wait', '--wait-timeout', '120', '--no-deps', ...services);
-  }
-
-  /** Until every container runs and is healthy. One that was paused may be unhealthy first. */
-  async healthy(): Promise<void> {
-    const healthy = async () => {
-      const ids = (
-        await Promise.all(['nginx', 'web', 'redis', 'postgres'].map((name) => this.containers(name)))
-      ).flat();
-      const { stdout } = await docker(
-        'inspect',
-        '--format',
-        '{{.State.Status}} {{.State.Health.Status}}',
-        ...ids,
-      );
-      expect(stdout.trim().split('\n')).toEqual(ids.map(() => 'running healthy'));
-    };
-    await vi.waitFor(healthy, { timeout: 60_000, interval: 200 });
   }
 
   /** The ids of a service's containers. */

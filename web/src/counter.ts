@@ -250,7 +250,13 @@ export class Counter {
       ) {
         // Only who cannot reach Redis takes the counting from it: others find out here that it counts again.
         const insist = !this.#redis || round >= ROUNDS || now < this.#redisFailedUntil;
-        const row = await this.#ask(() => this.#postgres.takeOver(visitors.length, insist), wanted);
+        let asked = 0;
+        const row = await this.#ask(() => {
+          // An earlier one may have been committed all the same.
+          if (asked > 0) this.#tellGap(asked);
+          asked = visitors.length;
+          return this.#postgres.takeOver(asked, insist);
+        }, wanted);
         if (row) {
           this.#epoch = row.epoch;
           this.#acknowledge(visitors, exact(row.count), 'postgres');
@@ -291,6 +297,7 @@ export class Counter {
         return;
       }
       // The fence: these numbers are void. Whoever moved the epoch knows where the count is.
+      this.#tellGap(numbered.length);
       this.#epoch = undefined;
     }
   }
@@ -302,6 +309,11 @@ export class Counter {
     );
     if (row) await this.#install(row);
     waiter.resolve();
+  }
+
+  /** So many numbers may never be shown to anybody: the count is then larger than what was acknowledged. */
+  #tellGap(numbers: number): void {
+    this.#log.info({ gap: numbers }, 'numbers may be missing');
   }
 
   #acknowledge(visitors: Waiter<number>[], last: number, counting: Row['counting']): void {

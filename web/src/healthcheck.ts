@@ -1,7 +1,12 @@
-/** Docker's health check: the image holds no shell and no curl. Exit code 0 if the event loop turns, else 1. */
+/**
+ * Docker's health check: the image holds no shell and no curl. `node healthcheck.mjs [PATH]` asks the application for
+ * /healthz, or PATH, writes the answer and exits with 0 if its status is 200.
+ */
 import { readConfig } from './config.ts';
 
-const response = await fetch(`http://127.0.0.1:${readConfig(process.env).port}/healthz`, {
+const path = process.argv[2] ?? '/healthz';
+const response = await fetch(`http://127.0.0.1:${readConfig(process.env).port}${path}`, {
   signal: AbortSignal.timeout(2000),
 });
+console.log(await response.text());
 process.exitCode = response.ok ? 0 : 1;

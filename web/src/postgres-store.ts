@@ -1,40 +1,29 @@
-import { Pool, type QueryConfig } from 'pg';
+import { Pool } from 'pg';
 import { type PostgresStore, type Row, StoreError } from './counter.ts';
 
 const ROW = 'visitor_count, epoch, counting';
 
-/** Named, so that each connection parses and plans it once. */
-const READ = { name: 'read', text: `SELECT ${ROW} FROM visitors WHERE site_id = 1` };
+// Unnamed: a named statement belongs to a session, which PgBouncer and PGlite share between connections.
+const READ = `SELECT ${ROW} FROM visitors WHERE site_id = 1`;
 
 // GREATEST: replies, and so commits, arrive in any order and some of them twice.
 // The epoch is the fence: numbers of an epoch that is over must not be committed.
-const RECORD = {
-  name: 'record',
-  text: 'UPDATE visitors SET visitor_count = GREATEST(visitor_count, $2) WHERE site_id = 1 AND epoch = $1',
-};
+const RECORD =
+  'UPDATE visitors SET visitor_count = GREATEST(visitor_count, $2) WHERE site_id = 1 AND epoch = $1';
 
 // The epoch moves only when Redis had it: while Postgres counts, replicas need not start over at every batch.
-const TAKE_OVER = {
-  name: 'take-over',
-  text: `UPDATE visitors SET visitor_count = visitor_count + $1, counting = 'postgres',
+const TAKE_OVER = `UPDATE visitors SET visitor_count = visitor_count + $1, counting = 'postgres',
            epoch = epoch + (counting = 'redis')::int
-          WHERE site_id = 1 AND (counting = 'postgres' OR $2) RETURNING ${ROW}`,
-};
+          WHERE site_id = 1 AND (counting = 'postgres' OR $2) RETURNING ${ROW}`;
 
-const HAND_BACK = {
-  name: 'hand-back',
-  text: `UPDATE visitors SET epoch = epoch + 1, counting = 'redis'
-          WHERE site_id = 1 AND epoch = $1 RETURNING ${ROW}`,
-};
+const HAND_BACK = `UPDATE visitors SET epoch = epoch + 1, counting = 'redis'
+          WHERE site_id = 1 AND epoch = $1 RETURNING ${ROW}`;
 
 // A reset that NGINX or the counter repeats, because its answer was lost, finds its id and changes nothing.
-const RESET = {
-  name: 'reset',
-  text: `WITH known AS (DELETE FROM resets WHERE at < now() - interval '1 day'),
+const RESET = `WITH known AS (DELETE FROM resets WHERE at < now() - interval '1 day'),
               new AS (INSERT INTO resets (id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING id)
          UPDATE visitors SET visitor_count = 0, epoch = epoch + 1, counting = 'redis'
-          WHERE site_id = 1 AND EXISTS (SELECT FROM new) RETURNING ${ROW}`,
-};
+          WHERE site_id = 1 AND EXISTS (SELECT FROM new) RETURNING ${ROW}`;
 
 /** Owns a pool of connections to Postgres until close(). */
 export class PostgresCounter implements PostgresStore {
@@ -48,6 +37,8 @@ export class PostgresCounter implements PostgresStore {
     this.#pool = new Pool({
       connectionString: url,
       application_name: 'web',
+      // Kept, or the first visit after a quiet time would have to connect.
+      idleTimeoutMillis: 0,
       // One for the counter, which does one thing at a time, and one for the readiness check.
       max: 2,
       connectionTimeoutMillis: timeoutMs,
@@ -64,26 +55,26 @@ export class PostgresCounter implements PostgresStore {
   }
 
   async read(): Promise<Row> {
-    return required(await this.#query(READ));
+    return required(await this.#query(READ, []));
   }
 
   async record(epoch: number, count: number): Promise<boolean> {
-    const { changed } = await this.#query({ ...RECORD, values: [epoch, count] });
+    const { changed } = await this.#query(RECORD, [epoch, count]);
     return changed === 1;
   }
 
   async takeOver(n: number, insist: boolean): Promise<Row | undefined> {
-    const { row } = await this.#query({ ...TAKE_OVER, values: [n, insist] });
+    const { row } = await this.#query(TAKE_OVER, [n, insist]);
     return row;
   }
 
   async handBack(seen: number): Promise<Row | undefined> {
-    const { row } = await this.#query({ ...HAND_BACK, values: [seen] });
+    const { row } = await this.#query(HAND_BACK, [seen]);
     return row;
   }
 
   async reset(id: string): Promise<Row | undefined> {
-    const { row } = await this.#query({ ...RESET, values: [id] });
+    const { row } = await this.#query(RESET, [id]);
     return row;
   }
 
@@ -91,12 +82,12 @@ export class PostgresCounter implements PostgresStore {
     await this.#pool.end();
   }
 
-  async #query(query: QueryConfig): Promise<{ row: Row | undefined; changed: number | null }> {
+  async #query(text: string, values: unknown[]): Promise<{ row: Row | undefined; changed: number | null }> {
     try {
       const client = await this.#pool.connect();
       let failure: unknown;
       try {
-        const { rows, rowCount } = await client.query(query);
+        const { rows, rowCount } = await client.query(text, values);
         return { row: rows[0] && toRow(rows[0]), changed: rowCount };
       } catch (error) {
         failure = error;
