@@ -148,7 +148,7 @@ export async function runScenario(stack: Stack, scenario: Scenario): Promise<Res
 
   const after = load.operations.filter(({ completed }) => completed > injected);
   const took = after.map(({ invoked, completed }) => completed - invoked);
-  const count = Number(await stack.sql('SELECT visitor_count FROM visitors'));
+  const count = await settledCount(stack);
   const durable = { count, surplus: await surplus(stack, since) };
   return {
     name: scenario.name,
@@ -175,6 +175,16 @@ async function surplus(stack: Stack, since: string): Promise<number> {
     attempts += gap ?? 0;
   }
   return attempts;
+}
+
+/** The durable count, once it has stood still for longer than an attempt that NGINX gave up may still take to count. */
+async function settledCount(stack: Stack): Promise<number> {
+  for (let before = Number.NaN; ; ) {
+    const count = Number(await stack.sql('SELECT visitor_count FROM visitors'));
+    if (count === before) return count;
+    before = count;
+    await sleep(1500);
+  }
 }
 
 /** When the last answer came that was not normal, before the first hundred in a row that were; if none was, `since`. */
