@@ -205,25 +205,36 @@ function normalAgain(load: Load, since: number): number | undefined {
   return undefined;
 }
 
-/** The results as a Markdown table. */
+/** The results as a Markdown table, a line a fault: sums, and the largest of what was measured. */
 export function table(results: Result[]): string {
-  const rows = results.map((r) =>
-    [
-      r.name,
-      r.visits,
-      r.acknowledged,
-      r.failed,
-      r.duplicates,
-      r.inversions,
-      r.lost,
-      r.overCount,
-      r.slowestMs.toFixed(0),
-      r.secondsUntilNormal.toFixed(1),
-    ].join(' | '),
-  );
-  return [
-    '| fault | visits sent | acknowledged | errors | duplicates | inversions | lost | over-count | slowest answer, ms | seconds until normal |',
-    '|---|---|---|---|---|---|---|---|---|---|',
-    ...rows.map((row) => `| ${row} |`),
-  ].join('\n');
+  const lines = [...Map.groupBy(results, ({ name }) => name)].map(([name, same]) => {
+    const sum = (of: (result: Result) => number) => same.reduce((total, result) => total + of(result), 0);
+    const most = (of: (result: Result) => number) => Math.max(...same.map(of));
+    return [
+      name,
+      same.length,
+      sum((r) => r.visits),
+      sum((r) => r.acknowledged),
+      sum((r) => r.failed),
+      sum((r) => r.duplicates),
+      sum((r) => r.inversions),
+      sum((r) => r.lost),
+      sum((r) => r.overCount),
+      most((r) => r.slowestMs).toFixed(0),
+      most((r) => r.secondsUntilNormal).toFixed(1),
+    ];
+  });
+  const headings = [
+    'fault',
+    'times',
+    'visits sent',
+    'acknowledged',
+    'errors',
+    'duplicates',
+    'inversions',
+    'lost',
+  ].concat(['over-count', 'slowest answer, ms', 'seconds until normal']);
+  return [headings, headings.map(() => '---'), ...lines]
+    .map((cells) => `| ${cells.join(' | ')} |`)
+    .join('\n');
 }

@@ -22,13 +22,9 @@ for (let round = 1; round <= Number(values.rounds); round++) {
     if (blame(scenario, result).length > 0) process.exitCode = 1;
   }
 }
-console.log(table(results.toSorted((a, b) => order(a) - order(b))));
+console.log(table(results));
 const total = (of: (result: Result) => number) => results.reduce((sum, result) => sum + of(result), 0);
 console.log(
   `\n${results.length} faults, ${total((r) => r.visits)} visits sent, ${total((r) => r.acknowledged)} acknowledged, ` +
     `${total((r) => r.duplicates)} duplicates, ${total((r) => r.inversions)} inversions, ${total((r) => r.lost)} lost`,
 );
-
-function order({ name }: Result): number {
-  return SCENARIOS.findIndex((scenario) => scenario.name === name);
-}

@@ -1,3 +1,4 @@
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { StoreError } from '../../web/src/counter.ts';
@@ -60,6 +61,30 @@ describe('RedisCounter', () => {
     await counter.install(7, 100);
     await counter.install(epoch, 1);
     expect(await counter.increment(7, 1)).toBe(101);
+  });
+
+  it('would count from an old number if late installs were accepted: the condition is what refuses them', async () => {
+    const source = new URL('../../web/src/redis-store.ts', import.meta.url);
+    const condition = /^if held_history == history and .* then return false end$/m;
+    const text = await readFile(source, 'utf8');
+    expect(text).toMatch(condition);
+    // Beside the original, whose imports it shares.
+    const file = new URL('.mutant-redis-store.ts', source);
+    await writeFile(file, text.replace(condition, ''));
+    try {
+      const mutant: typeof import('../../web/src/redis-store.ts') = await import(file.href);
+      const careless = new mutant.RedisCounter(redis.url, TIMEOUT_MS);
+      try {
+        await ready(careless);
+        await careless.install(7, 100);
+        await careless.install(7, 1);
+        expect(await careless.increment(7, 1)).toBe(2);
+      } finally {
+        careless.close();
+      }
+    } finally {
+      await rm(file);
+    }
   });
 
   it('accepts an install of a later epoch', async () => {
