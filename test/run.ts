@@ -24,7 +24,7 @@ if (spawnSync('docker', ['info']).status === 0) {
   if (left) docker('rm', '--force', '--volumes', ...left.trim().split('\n'));
 } else {
   const message =
-    'NO DOCKER ENGINE ANSWERS: the integration tests and the stack tests ARE LEFT OUT. ./stack test runs all.';
+    'NO DOCKER ENGINE ANSWERS: the integration, stack and chaos tests ARE LEFT OUT. ./stack test runs all.';
   if (process.env.CI === 'true') {
     console.error(`${message}\nWith CI=true that is a failure.`);
     process.exit(1);

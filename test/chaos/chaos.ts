@@ -2,7 +2,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { check, type Verdict } from '../checker.ts';
 import type { Stack } from '../stack/stack.ts';
-import { crash, cut, failover, type Heal, oldData, pause, restart, together, until } from './faults.ts';
+import {
+  crash,
+  cut,
+  cutBetween,
+  failover,
+  type Heal,
+  oldData,
+  pause,
+  restart,
+  together,
+  until,
+} from './faults.ts';
 import { Load } from './load.ts';
 
 const CLIENTS = 16;
@@ -71,6 +82,20 @@ export const SCENARIOS: Scenario[] = [
     inject: async (stack) => {
       const [first = '', second = ''] = await stack.containers('web');
       return together(pause(first), pause(second));
+    },
+    mayFail: false,
+    slowest: bounded,
+  },
+  {
+    name: 'one web: cut off from postgres alone',
+    // Longer than a replica waits for Postgres.
+    lasts: 7000,
+    inject: async (stack) => {
+      const [[web = ''], [postgres = '']] = await Promise.all([
+        stack.containers('web'),
+        stack.containers('postgres'),
+      ]);
+      return cutBetween(web, postgres);
     },
     mayFail: false,
     slowest: bounded,

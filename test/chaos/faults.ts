@@ -46,17 +46,30 @@ export async function pause(id: string): Promise<Heal> {
 
 /** No packet gets in or out, and nobody is told. Docker's DNS, which is inside, goes on answering. */
 export async function cut(id: string): Promise<Heal> {
+  return drop(id, [
+    ['INPUT', '--in-interface', 'eth+'],
+    ['OUTPUT', '--out-interface', 'eth+'],
+  ]);
+}
+
+async function drop(id: string, matches: string[][]): Promise<Heal> {
   const network = `/proc/${await pidOf(id)}/ns/net`;
-  const rules = async (change: '--insert' | '--delete') => {
-    for (const rule of [
-      ['INPUT', '--in-interface'],
-      ['OUTPUT', '--out-interface'],
-    ]) {
-      await run('nsenter', [`--net=${network}`, 'iptables', change, ...rule, 'eth+', '--jump', 'DROP']);
+  const change = async (how: '--insert' | '--delete') => {
+    for (const match of matches) {
+      await run('nsenter', [`--net=${network}`, 'iptables', how, ...match, '--jump', 'DROP']);
     }
   };
-  await rules('--insert');
-  return () => rules('--delete');
+  await change('--insert');
+  return () => change('--delete');
+}
+
+/** As cut(), but only between these two. */
+export async function cutBetween(id: string, other: string): Promise<Heal> {
+  const address = await inspect(other, '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}');
+  return drop(id, [
+    ['INPUT', '--source', address],
+    ['OUTPUT', '--destination', address],
+  ]);
 }
 
 /** An orderly stop and start. */

@@ -16,7 +16,7 @@ describe('PostgresCounter', () => {
   beforeEach(async () => {
     raw = new Client(postgres.url);
     await raw.connect();
-    await raw.query("UPDATE visitors SET visitor_count = 0, epoch = 1, counting = 'redis'");
+    await raw.query("UPDATE visitors SET visitor_count = 0, epoch = 1, counting = 'redis'; TRUNCATE resets");
     counter = new PostgresCounter(postgres.url, 500);
   });
   afterEach(async () => {
@@ -44,9 +44,18 @@ describe('PostgresCounter', () => {
 
   it('moves the epoch when it takes the counting over from Redis, and not again while it counts', async () => {
     await counter.record(1, 10);
-    expect(await counter.takeOver(3, true)).toEqual({ count: 13, epoch: 2, counting: 'postgres' });
-    expect(await counter.takeOver(4, false)).toEqual({ count: 17, epoch: 2, counting: 'postgres' });
+    const row = await counter.takeOver(3, true);
+    expect(row).toEqual({ count: 13, epoch: expect.any(Number), counting: 'postgres' });
+    expect(row?.epoch).toBeGreaterThan(1);
+    expect(await counter.takeOver(4, false)).toEqual({ ...row, count: 17 });
     expect(await counter.record(1, 11)).toBe(false);
+  });
+
+  it('begins epochs that no earlier life of the table can have had', async () => {
+    const before = Date.now();
+    expect((await counter.handBack(1))?.epoch).toBeGreaterThan(before - 60_000);
+    await raw.query('UPDATE visitors SET epoch = 9000000000000');
+    expect((await counter.handBack(9000000000000))?.epoch).toBe(9000000000001);
   });
 
   it('takes nothing over from Redis for somebody who does not insist', async () => {
@@ -56,26 +65,50 @@ describe('PostgresCounter', () => {
   });
 
   it('hands back to one of those who have seen the same epoch', async () => {
-    await counter.takeOver(3, true);
-    const answers = await Promise.all([counter.handBack(2), counter.handBack(2), counter.handBack(2)]);
-    expect(answers.filter(Boolean)).toEqual([{ count: 3, epoch: 3, counting: 'redis' }]);
+    const seen = (await counter.takeOver(3, true))?.epoch ?? 0;
+    const answers = await Promise.all([
+      counter.handBack(seen),
+      counter.handBack(seen),
+      counter.handBack(seen),
+    ]);
+    expect(answers.filter(Boolean)).toEqual([{ count: 3, epoch: expect.any(Number), counting: 'redis' }]);
   });
 
   it('resets once for each name, however often it is asked', async () => {
     await counter.record(1, 10);
-    const answers = await Promise.all([counter.reset('a'), counter.reset('a'), counter.reset('a')]);
-    expect(answers.filter(Boolean)).toEqual([{ count: 0, epoch: 2, counting: 'redis' }]);
-    await counter.record(2, 4);
-    expect(await counter.reset('a')).toBeUndefined();
+    const answers = await Promise.all([counter.reset('a', 1), counter.reset('a', 1), counter.reset('a', 1)]);
+    const rows = answers.filter((answer) => typeof answer === 'object');
+    expect(rows).toEqual([{ count: 0, epoch: expect.any(Number), counting: 'redis' }]);
+    expect(answers.filter((answer) => answer === 'done')).toHaveLength(2);
+    const epoch = rows[0]?.epoch ?? 0;
+    await counter.record(epoch, 4);
+    expect(await counter.reset('a', epoch)).toBe('done');
     expect((await counter.read()).count).toBe(4);
-    expect(await counter.reset('b')).toEqual({ count: 0, epoch: 3, counting: 'redis' });
   });
 
-  it('forgets the names of resets after a day', async () => {
+  it('does not reset for somebody who has seen an earlier epoch, and does not note the name', async () => {
+    const { epoch } = (await counter.handBack(1)) ?? { epoch: 0 };
+    expect(await counter.reset('late', 1)).toBe('moved');
+    expect(await counter.reset('late', epoch)).toMatchObject({ count: 0 });
+  });
+
+  it('does not note the name of a reset that met another on the way', async () => {
+    await raw.query('BEGIN; UPDATE visitors SET epoch = epoch + 1');
+    const reset = counter.reset('met', 1);
+    await vi.waitFor(async () => {
+      const { rows } = await raw.query('SELECT FROM pg_locks WHERE NOT granted');
+      expect(rows).not.toHaveLength(0);
+    });
+    await raw.query('COMMIT');
+    expect(await reset).toBe('moved');
+    expect(await counter.reset('met', 2)).toMatchObject({ count: 0 });
+  });
+
+  it('forgets the names of resets after ten minutes', async () => {
     await raw.query(
-      "INSERT INTO resets VALUES ('old', now() - interval '25 hours'), ('young', now() - interval '23 hours')",
+      "INSERT INTO resets VALUES ('old', now() - interval '11 minutes'), ('young', now() - interval '9 minutes')",
     );
-    await counter.reset('new');
+    await counter.reset('new', 1);
     const { rows } = await raw.query("SELECT id FROM resets WHERE id IN ('old', 'young', 'new') ORDER BY id");
     expect(rows).toEqual([{ id: 'new' }, { id: 'young' }]);
   });

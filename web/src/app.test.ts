@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { type AppOptions, createApp, type Readiness } from './app.ts';
 import { StoreError, Unavailable } from './counter.ts';
 
-const UP: Readiness = { status: 'ok', redis: 'up', postgres: 'up' };
+const UP: Readiness = { status: 'ok', redis: 'up', postgres: 'up', countedBy: 'redis' };
 const PAGE = { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' };
 const JSON_ = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' };
 const TEXT = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' };
@@ -160,8 +160,8 @@ describe('health', () => {
 
   it.each<[Readiness, number]>([
     [UP, 200],
-    [{ status: 'degraded', redis: 'Redis: away', postgres: 'up' }, 200],
-    [{ status: 'unavailable', redis: 'up', postgres: 'Postgres: away' }, 503],
+    [{ status: 'degraded', redis: 'Redis: away', postgres: 'up', countedBy: 'redis' }, 200],
+    [{ status: 'unavailable', redis: 'up', postgres: 'Postgres: away', countedBy: 'redis' }, 503],
   ])('is ready if it can count, and says what is up: %j', async (state, expected) => {
     const { http, calls } = application({}, async () => state);
     const { status, body, headers } = await http.get('/readyz');

@@ -8,6 +8,8 @@ export interface Readiness {
   status: 'ok' | 'degraded' | 'unavailable';
   redis: string;
   postgres: string;
+  /** Who numbered the last visits. */
+  countedBy: string;
 }
 
 export interface AppOptions {

@@ -33,8 +33,9 @@ export interface PostgresStore {
   takeOver(n: number, insist: boolean): Promise<Row | undefined>;
   /** Begins an epoch in which Redis counts. Undefined: the row's epoch is not `seen`, and nothing changed. */
   handBack(seen: number): Promise<Row | undefined>;
-  /** Sets the count to 0 and begins an epoch in which Redis counts. Undefined: done before under this id. */
-  reset(id: string): Promise<Row | undefined>;
+  /** Sets the count to 0 and begins an epoch in which Redis counts: the new row. 'moved': the row's epoch is not
+   * `seen`; 'done': it was done before under this id; nothing changed then. */
+  reset(id: string, seen: number): Promise<Row | 'moved' | 'done'>;
 }
 
 /** A store did not answer, or not with what was asked. A write may have happened all the same. */
@@ -98,20 +99,24 @@ class Waiter<T> {
   readonly #settle: { resolve: (value: T) => void; reject: (error: unknown) => void };
   readonly #cancelTimer: () => void;
   readonly #gone: () => boolean;
-  #settled = false;
+  readonly #settled: () => void;
+  #waiting = true;
 
-  constructor(clock: Clock, waitMs: number, gone: () => boolean) {
+  constructor(clock: Clock, waitMs: number, gone: () => boolean, settled: () => void) {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     this.promise = promise;
     this.#settle = { resolve, reject };
     this.#gone = gone;
+    this.#settled = settled;
     this.#cancelTimer = clock.after(waitMs, () => {
       this.reject(new Unavailable('Postgres did not answer in time'));
     });
   }
 
-  get waiting(): boolean {
-    return !this.#settled && !this.#gone();
+  /** Who has left waits no longer. */
+  stillWaits(): boolean {
+    if (this.#waiting && this.#gone()) this.reject(new Unavailable('the visitor has left'));
+    return this.#waiting;
   }
 
   resolve(value: T): void {
@@ -125,7 +130,8 @@ class Waiter<T> {
   }
 
   #end(): void {
-    this.#settled = true;
+    if (this.#waiting) this.#settled();
+    this.#waiting = false;
     this.#cancelTimer();
   }
 }
@@ -138,20 +144,23 @@ export class Counter {
   readonly #log: Log;
   readonly #clock: Clock;
 
+  /** Visits that are in no batch yet. */
   #visits: Waiter<number>[] = [];
-  #resets: { waiter: Waiter<void>; id: string }[] = [];
-  #working: Promise<void> | undefined;
+  #counting: Promise<void> | undefined;
+  #resetting: Promise<void> = Promise.resolve();
+  /** How many visits and resets have no answer yet. */
+  #waiting = 0;
   #closed = false;
-  /** The row's epoch as last seen here. Undefined: not known. */
-  #epoch: number | undefined;
+  /** The row's epoch as last seen here, and who counts in it. Undefined: not known. */
+  #known: Pick<Row, 'epoch' | 'counting'> | undefined;
   /** The last epoch that Redis was found without. */
   #missing: number | undefined;
   /** Until then Redis is left alone: it failed here, or it did elsewhere, so that Postgres counts. */
   #redisFailedUntil = 0;
   #postgresCountsUntil = 0;
   #postgresDownSince: number | undefined;
-  /** Who numbered the last batch here: for the log alone. */
-  #counting: Row['counting'] | undefined;
+  /** Who numbered the last batch here. */
+  #numberedBy: Row['counting'] | undefined;
 
   /** @throws RangeError for a wait that is not a positive number. */
   constructor(options: CounterOptions) {
@@ -173,58 +182,64 @@ export class Counter {
    * @throws Unavailable when Postgres is away for longer than the wait, too many visits wait, or after close().
    */
   async visit(gone: () => boolean = () => false): Promise<number> {
-    const waiter = this.#admit<number>(this.#visits.length, gone);
+    const waiter = this.#admit<number>(gone);
     this.#visits.push(waiter);
-    this.#working ??= this.#work();
+    this.#counting ??= this.#count();
     return waiter.promise;
   }
 
   /**
    * Starts again from 0: a visit that is sent after this resolves is numbered from 1 up.
    * @param id names this reset: asked again under the same id, of any replica, it happens once.
-   * @throws Unavailable when it is not known to be committed.
+   * @throws Unavailable when it is not known to be committed. It may be, unless another reset came after it.
    */
   async reset(id: string): Promise<void> {
-    const waiter = this.#admit<void>(this.#resets.length, () => false);
-    this.#resets.push({ waiter, id });
-    this.#working ??= this.#work();
+    const waiter = this.#admit<void>(() => false);
+    // One after the other, and beside the visits, which must not wait for a reset that cannot be done.
+    this.#resetting = this.#resetting.then(() => this.#serve([waiter], () => this.#reset(waiter, id)));
     return waiter.promise;
+  }
+
+  /** Who numbered the last visits here, and whether Postgres is away: for operators. */
+  get state(): { countedBy: Row['counting'] | undefined; postgresAway: boolean } {
+    return { countedBy: this.#numberedBy, postgresAway: this.#postgresDownSince !== undefined };
   }
 
   /** Refuses what comes from now on, and resolves when all that waits has its answer: within the wait. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#working;
+    await Promise.all([this.#counting, this.#resetting]);
   }
 
-  #admit<T>(waiting: number, gone: () => boolean): Waiter<T> {
+  #admit<T>(gone: () => boolean): Waiter<T> {
     if (this.#closed) throw new Unavailable('this replica is shutting down');
-    if (waiting >= this.#maxWaiting) throw new Unavailable(`${waiting} requests are waiting already`);
+    if (this.#waiting >= this.#maxWaiting)
+      throw new Unavailable(`${this.#waiting} requests are waiting already`);
     if (
       this.#postgresDownSince !== undefined &&
       this.#clock.now() - this.#postgresDownSince >= this.#waitMs
     ) {
       throw new Unavailable('Postgres is away');
     }
-    return new Waiter<T>(this.#clock, this.#waitMs, gone);
+    this.#waiting++;
+    return new Waiter<T>(this.#clock, this.#waitMs, gone, () => {
+      this.#waiting--;
+    });
   }
 
-  /** One thing at a time. Visits that arrive while it is under way form the next batch: group commit. */
-  async #work(): Promise<void> {
-    while (this.#visits.length > 0 || this.#resets.length > 0) {
+  /** Group commit: visits that arrive while a batch is under way form the next. */
+  async #count(): Promise<void> {
+    while (this.#visits.length > 0) {
       const batch = this.#visits;
       this.#visits = [];
       await this.#serve(batch, () => this.#number(batch));
-
-      const reset = this.#resets.shift();
-      if (reset) await this.#serve([reset.waiter], () => this.#reset(reset.waiter, reset.id));
     }
-    this.#working = undefined;
+    this.#counting = undefined;
   }
 
   async #serve<T>(waiters: Waiter<T>[], work: () => Promise<void>): Promise<void> {
     try {
-      if (waiters.length > 0) await work();
+      await work();
     } catch (error) {
       for (const waiter of waiters) waiter.reject(error);
     }
@@ -234,12 +249,12 @@ export class Counter {
   async #number(batch: Waiter<number>[]): Promise<void> {
     let visitors = batch;
     const wanted = () => {
-      visitors = visitors.filter((visitor) => visitor.waiting);
+      visitors = visitors.filter((visitor) => visitor.stillWaits());
       return visitors.length > 0;
     };
 
     for (let round = 0; ; round++) {
-      const epoch = this.#epoch ?? (await this.#learn(wanted));
+      const { epoch, counting } = this.#known ?? (await this.#learn(wanted));
       if (!wanted()) return;
       const now = this.#clock.now();
       if (
@@ -258,12 +273,12 @@ export class Counter {
           return this.#postgres.takeOver(asked, insist);
         }, wanted);
         if (row) {
-          this.#epoch = row.epoch;
+          this.#known = row;
           this.#acknowledge(visitors, exact(row.count), 'postgres');
           return;
         }
         this.#postgresCountsUntil = 0;
-        this.#epoch = undefined;
+        this.#known = undefined;
         continue;
       }
 
@@ -276,21 +291,21 @@ export class Counter {
         continue;
       }
       if (last === undefined) {
-        if (this.#missing !== epoch) {
+        if (counting === 'redis' && this.#missing !== epoch) {
           this.#missing = epoch;
-          this.#epoch = undefined;
+          this.#known = undefined;
           await this.#sleep(INSTALL_MS);
           continue;
         }
         // Redis is empty, behind, or another server than before: only a new epoch makes it valid again.
         const row = await this.#ask(() => this.#postgres.handBack(epoch), wanted);
         if (row) await this.#install(row);
-        else this.#epoch = undefined;
+        else this.#known = undefined;
         continue;
       }
       const recorded = await this.#ask(
         () => this.#postgres.record(epoch, exact(last)),
-        () => numbered.some((visitor) => visitor.waiting),
+        () => numbered.some((visitor) => visitor.stillWaits()),
       );
       if (recorded) {
         this.#acknowledge(numbered, last, 'redis');
@@ -298,17 +313,22 @@ export class Counter {
       }
       // The fence: these numbers are void. Whoever moved the epoch knows where the count is.
       this.#tellGap(numbered.length);
-      this.#epoch = undefined;
+      this.#known = undefined;
     }
   }
 
   async #reset(waiter: Waiter<void>, id: string): Promise<void> {
-    const row = await this.#ask(
-      () => this.#postgres.reset(id),
-      () => waiter.waiting,
-    );
-    if (row) await this.#install(row);
-    waiter.resolve();
+    const wanted = () => waiter.stillWaits();
+    for (;;) {
+      // Bound to an epoch, so that one that was given up and arrives late cannot undo what came after it.
+      const { epoch } = this.#known ?? (await this.#learn(wanted));
+      const row = await this.#ask(() => this.#postgres.reset(id, epoch), wanted);
+      if (row !== 'moved') {
+        if (row !== 'done') await this.#install(row);
+        return waiter.resolve();
+      }
+      this.#known = undefined;
+    }
   }
 
   /** So many numbers may never be shown to anybody: the count is then larger than what was acknowledged. */
@@ -317,28 +337,25 @@ export class Counter {
   }
 
   #acknowledge(visitors: Waiter<number>[], last: number, counting: Row['counting']): void {
-    if (this.#counting !== counting) {
-      this.#counting = counting;
-      this.#log.info(
-        { counting, epoch: this.#epoch },
-        `${counting === 'redis' ? 'Redis' : 'Postgres'} counts`,
-      );
+    if (this.#numberedBy !== counting) {
+      this.#numberedBy = counting;
+      this.#log.info({ counting }, `${counting === 'redis' ? 'Redis' : 'Postgres'} counts`);
     }
     let number = last - visitors.length;
     for (const visitor of visitors) visitor.resolve(++number);
   }
 
-  /** The row's epoch. If Postgres counts in it, somebody else could not reach Redis: leave it alone as well. */
-  async #learn(wanted: () => boolean): Promise<number> {
-    const row = await this.#ask(() => this.#postgres.read(), wanted);
-    this.#epoch = row.epoch;
+  /** What the row says. If Postgres counts, somebody else could not reach Redis: leave it alone as well. */
+  async #learn(wanted: () => boolean): Promise<Row> {
+    const row = await this.#ask(() => this.#postgres.read(), wanted, 'read');
+    this.#known = row;
     if (row.counting === 'postgres') this.#postgresCountsUntil = this.#clock.now() + COOL_DOWN_MS;
-    return row.epoch;
+    return row;
   }
 
   /** Once for each epoch, by whoever began it: a second time could bring back numbers given out since. */
   async #install(row: Row): Promise<void> {
-    this.#epoch = row.epoch;
+    this.#known = row;
     try {
       await this.#redis?.install(row.epoch, row.count);
     } catch (error) {
@@ -348,24 +365,30 @@ export class Counter {
 
   #leaveRedis(error: unknown): void {
     this.#redisFailedUntil = this.#clock.now() + COOL_DOWN_MS;
-    if (this.#counting !== 'postgres') this.#log.warn({ err: error }, 'Redis does not answer');
+    if (this.#numberedBy !== 'postgres') this.#log.warn({ err: error }, 'Redis does not answer');
   }
 
   /**
    * Postgres's answer, asked for again until it comes. When nobody wants it any more while Postgres is down,
    * goes on looking until it is back, so that later visits need not wait to find out.
+   * @param kind only a write tells that Postgres is back: a standby can be read, and a row that is locked.
    * @throws Unavailable when nobody wants it any more.
    */
-  async #ask<T>(ask: () => Promise<T>, wanted: () => boolean): Promise<T> {
+  async #ask<T>(ask: () => Promise<T>, wanted: () => boolean, kind: 'read' | 'write' = 'write'): Promise<T> {
     for (;;) {
       const asking = wanted();
       if (!asking && (this.#postgresDownSince === undefined || this.#closed)) {
         throw new Unavailable('nobody waits for the answer any more');
       }
       try {
-        const answer = await (asking ? ask() : this.#postgres.read().then(() => undefined));
+        if (asking) {
+          const answer = await ask();
+          if (kind === 'write') this.#postgresAnswered();
+          return answer;
+        }
+        const { epoch } = await this.#postgres.read();
+        await this.#postgres.record(epoch, 0);
         this.#postgresAnswered();
-        if (asking) return answer as T;
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
         this.#postgresFailed(error);

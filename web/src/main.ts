@@ -23,13 +23,24 @@ function main(): void {
   const counter = new Counter({ redis, postgres, waitMs: config.postgresWaitMs, log });
   if (!redis) log.warn('REDIS_URL is not set: running without Redis, Postgres counts');
 
-  async function readiness(): Promise<Readiness> {
-    const [redisState, postgresState] = await Promise.all([
+  async function probe(): Promise<Readiness> {
+    const [redisState, postgresRead] = await Promise.all([
       redis ? state(redis.ping()) : 'not configured',
       state(postgres.read()),
     ]);
-    const status = postgresState !== 'up' ? 'unavailable' : redisState !== 'up' ? 'degraded' : 'ok';
-    return { status, redis: redisState, postgres: postgresState };
+    const { countedBy, postgresAway } = counter.state;
+    const postgresState = postgresRead === 'up' && postgresAway ? 'refuses to count' : postgresRead;
+    const degraded = redisState !== 'up' || countedBy === 'postgres';
+    const status = postgresState !== 'up' ? 'unavailable' : degraded ? 'degraded' : 'ok';
+    return { status, redis: redisState, postgres: postgresState, countedBy: countedBy ?? 'nobody yet' };
+  }
+  // However many ask at a time, the stores are asked once.
+  let probing: Promise<Readiness> | undefined;
+  function readiness(): Promise<Readiness> {
+    probing ??= probe().finally(() => {
+      probing = undefined;
+    });
+    return probing;
   }
 
   const server = createApp({ counter, readiness, log }).listen(config.port, (error) => {

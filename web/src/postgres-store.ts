@@ -3,27 +3,39 @@ import { type PostgresStore, type Row, StoreError } from './counter.ts';
 
 const ROW = 'visitor_count, epoch, counting';
 
-// Unnamed: a named statement belongs to a session, which PgBouncer and PGlite share between connections.
+/**
+ * Later than every epoch before, also of another life of this table: Redis may outlive a volume or a backup that is
+ * restored, and must not take its own old epoch for the new one. So epochs are times, in milliseconds.
+ */
+const NEXT_EPOCH = 'GREATEST(epoch + 1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)';
+
+// Unnamed: a named statement belongs to a session, and PGlite has one session for all connections.
 const READ = `SELECT ${ROW} FROM visitors WHERE site_id = 1`;
 
 // GREATEST: replies, and so commits, arrive in any order and some of them twice.
 // The epoch is the fence: numbers of an epoch that is over must not be committed.
-const RECORD =
-  'UPDATE visitors SET visitor_count = GREATEST(visitor_count, $2) WHERE site_id = 1 AND epoch = $1';
+const RECORD = `
+  UPDATE visitors SET visitor_count = GREATEST(visitor_count, $2) WHERE site_id = 1 AND epoch = $1`;
 
 // The epoch moves only when Redis had it: while Postgres counts, replicas need not start over at every batch.
-const TAKE_OVER = `UPDATE visitors SET visitor_count = visitor_count + $1, counting = 'postgres',
-           epoch = epoch + (counting = 'redis')::int
-          WHERE site_id = 1 AND (counting = 'postgres' OR $2) RETURNING ${ROW}`;
+const TAKE_OVER = `
+  UPDATE visitors
+     SET visitor_count = visitor_count + $1, counting = 'postgres',
+         epoch = CASE counting WHEN 'redis' THEN ${NEXT_EPOCH} ELSE epoch END
+   WHERE site_id = 1 AND (counting = 'postgres' OR $2) RETURNING ${ROW}`;
 
-const HAND_BACK = `UPDATE visitors SET epoch = epoch + 1, counting = 'redis'
-          WHERE site_id = 1 AND epoch = $1 RETURNING ${ROW}`;
+const HAND_BACK = `
+  UPDATE visitors SET epoch = ${NEXT_EPOCH}, counting = 'redis' WHERE site_id = 1 AND epoch = $1 RETURNING ${ROW}`;
 
-// A reset that NGINX or the counter repeats, because its answer was lost, finds its id and changes nothing.
-const RESET = `WITH known AS (DELETE FROM resets WHERE at < now() - interval '1 day'),
-              new AS (INSERT INTO resets (id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING id)
-         UPDATE visitors SET visitor_count = 0, epoch = epoch + 1, counting = 'redis'
-          WHERE site_id = 1 AND EXISTS (SELECT FROM new) RETURNING ${ROW}`;
+// A reset that NGINX or the counter repeats, because its answer was lost, finds its id and changes nothing. NGINX stops
+// repeating within seconds. The row is locked before the id is noted: an id must not be noted for nothing.
+const RESET = `
+  WITH forgotten AS (DELETE FROM resets WHERE at < now() - interval '10 minutes'),
+       current AS (SELECT site_id FROM visitors WHERE site_id = 1 AND epoch = $2 FOR UPDATE),
+       noted AS (INSERT INTO resets (id) SELECT $1 FROM current ON CONFLICT DO NOTHING RETURNING id)
+  UPDATE visitors SET visitor_count = 0, epoch = ${NEXT_EPOCH}, counting = 'redis'
+   WHERE site_id = 1 AND EXISTS (SELECT FROM noted) RETURNING ${ROW}`;
+const WAS_RESET = 'SELECT id FROM resets WHERE id = $1';
 
 /** Owns a pool of connections to Postgres until close(). */
 export class PostgresCounter implements PostgresStore {
@@ -39,8 +51,9 @@ export class PostgresCounter implements PostgresStore {
       application_name: 'web',
       // Kept, or the first visit after a quiet time would have to connect.
       idleTimeoutMillis: 0,
-      // One for the counter, which does one thing at a time, and one for the readiness check.
-      max: 2,
+      // One for visits and one for resets, of which the counter does one thing at a time, and one for the readiness
+      // check.
+      max: 3,
       connectionTimeoutMillis: timeoutMs,
       query_timeout: timeoutMs,
       // query_timeout is the client's alone: end the statement on the server first, so that few of those that
@@ -73,9 +86,11 @@ export class PostgresCounter implements PostgresStore {
     return row;
   }
 
-  async reset(id: string): Promise<Row | undefined> {
-    const { row } = await this.#query(RESET, [id]);
-    return row;
+  async reset(id: string, seen: number): Promise<Row | 'moved' | 'done'> {
+    const { row } = await this.#query(RESET, [id, seen]);
+    if (row) return row;
+    const { changed } = await this.#query(WAS_RESET, [id]);
+    return changed ? 'done' : 'moved';
   }
 
   async close(): Promise<void> {
@@ -88,7 +103,7 @@ export class PostgresCounter implements PostgresStore {
       let failure: unknown;
       try {
         const { rows, rowCount } = await client.query(text, values);
-        return { row: rows[0] && toRow(rows[0]), changed: rowCount };
+        return { row: rows[0]?.epoch ? toRow(rows[0]) : undefined, changed: rowCount };
       } catch (error) {
         failure = error;
         throw error;

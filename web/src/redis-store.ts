@@ -56,6 +56,8 @@ export class RedisCounter implements RedisStore {
       // ready commands fail at once instead of after a time-out each.
       socketTimeout: timeoutMs,
       retryStrategy: () => RECONNECT_MS,
+      // After a failover the name may lead to another server: look again instead of asking a replica for ever.
+      reconnectOnError: (error) => error.message.startsWith('READONLY'),
       // Ask a Redis that loads its data again soon: 10 s by default would be 10 s in the fallback.
       maxLoadingRetryTime: RECONNECT_MS,
       // As text: ioredis 6.0.0 reads 9007199254740991 as 9007199254740992.
