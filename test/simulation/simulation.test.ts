@@ -83,8 +83,8 @@ describe('the counter in simulation', () => {
     ],
     [
       'a visit counts for its whole batch',
-      'last = await this.#redis.increment(epoch, numbered.length);',
-      'last = await this.#redis.increment(epoch, 1);',
+      'last = await redis.increment(epoch, numbered.length);',
+      'last = await redis.increment(epoch, 1);',
     ],
   ])('is caught: %s', { timeout: 120_000 }, async (_name, line, mistake) => {
     const directory = await mkdtemp(join(import.meta.dirname, '.mutant-'));

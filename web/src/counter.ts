@@ -247,6 +247,7 @@ export class Counter {
 
   /** Gives each of the batch its number. */
   async #number(batch: Waiter<number>[]): Promise<void> {
+    const redis = this.#redis;
     let visitors = batch;
     const wanted = () => {
       visitors = visitors.filter((visitor) => visitor.stillWaits());
@@ -257,14 +258,10 @@ export class Counter {
       const { epoch, counting } = this.#known ?? (await this.#learn(wanted));
       if (!wanted()) return;
       const now = this.#clock.now();
-      if (
-        !this.#redis ||
-        round >= ROUNDS ||
-        now < this.#redisFailedUntil ||
-        now < this.#postgresCountsUntil
-      ) {
+      const giveUpRedis = round >= ROUNDS || now < this.#redisFailedUntil;
+      if (!redis || giveUpRedis || now < this.#postgresCountsUntil) {
         // Only who cannot reach Redis takes the counting from it: others find out here that it counts again.
-        const insist = !this.#redis || round >= ROUNDS || now < this.#redisFailedUntil;
+        const insist = !redis || giveUpRedis;
         let asked = 0;
         const row = await this.#ask(() => {
           // An earlier one may have been committed all the same.
@@ -285,7 +282,7 @@ export class Counter {
       const numbered = visitors;
       let last: number | undefined;
       try {
-        last = await this.#redis.increment(epoch, numbered.length);
+        last = await redis.increment(epoch, numbered.length);
       } catch (error) {
         this.#leaveRedis(error);
         continue;
