@@ -308,16 +308,19 @@ export async function simulate({ seed, bug, ...options }: Simulation): Promise<H
         );
       });
 
-    function ask<T>(name: string, carryOut: (server: RedisServer) => T): Promise<T> {
+    function ask<T>(
+      name: string,
+      carryOut: (server: RedisServer) => T,
+      lost?: (answer: T) => void,
+    ): Promise<T> {
       const { server } = replica;
       const target = {
         reachable: () => server.alive && time.now() >= replica.noRedisUntil,
         refuses: () => !server.alive,
         pausedUntil: () => server.pausedUntil,
       };
-      return heard(
-        call(`${replica.id} ${name} @${server.history}`, REDIS_TIMEOUT_MS, target, () => carryOut(server)),
-      );
+      const where = `${replica.id} ${name} @${server.history}`;
+      return heard(call(where, REDIS_TIMEOUT_MS, target, () => carryOut(server), lost));
     }
     function query<T>(name: string, carryOut: () => T, lost?: (answer: T) => void): Promise<T> {
       const target = {
@@ -332,7 +335,11 @@ export async function simulate({ seed, bug, ...options }: Simulation): Promise<H
     const redisStore: RedisStore = {
       increment: (epoch, n) => {
         numbered = n;
-        return ask(`increment(${epoch}, ${n})`, (server) => lua.increment(server, epoch, n));
+        // Numbers that nobody was told of: a gap if somebody else's later ones are recorded.
+        const lost = (last: number | undefined) => {
+          if (last !== undefined) surplus += n;
+        };
+        return ask(`increment(${epoch}, ${n})`, (server) => lua.increment(server, epoch, n), lost);
       },
       install: async (epoch, count) => {
         const install = () =>

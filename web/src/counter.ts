@@ -284,6 +284,8 @@ export class Counter {
       try {
         last = await redis.increment(epoch, numbered.length);
       } catch (error) {
+        // It may have counted them all the same.
+        this.#tellGap(numbered.length);
         this.#leaveRedis(error);
         continue;
       }
