@@ -17,6 +17,7 @@ describe('the stack under faults', () => {
   it.each(SCENARIOS)('keeps its promises: $name', async (scenario) => {
     const result = await runScenario(stack, scenario);
     results.push(result);
-    expect(blame(scenario, result)).toEqual([]);
+    // `./stack chaos` holds the times to the letter; here only what hangs is to fail, not a machine that is busy.
+    expect(blame(scenario, result, 1000)).toEqual([]);
   });
 });
