@@ -7,7 +7,7 @@ describe('the stack under faults', () => {
   const results: Result[] = [];
 
   beforeAll(async () => {
-    stack = await Stack.start('chaos-test');
+    stack = await Stack.start('chaos-test', 'test/chaos/redis-with-a-disk.yml');
   });
   afterAll(async () => {
     console.log(table(results));

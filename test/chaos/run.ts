@@ -10,7 +10,7 @@ const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '3' }, only: { type: 'string', default: '' } },
 });
 
-await using stack = await Stack.start('chaos');
+await using stack = await Stack.start('chaos', 'test/chaos/redis-with-a-disk.yml');
 const results: Result[] = [];
 for (let round = 1; round <= Number(values.rounds); round++) {
   for (const scenario of SCENARIOS.filter(({ name }) => name.includes(values.only))) {

@@ -14,19 +14,24 @@ export async function docker(...args: string[]): Promise<{ stdout: string; stder
 export class Stack implements AsyncDisposable {
   readonly project: string;
   readonly port: string;
+  readonly #files: string[];
 
   /** A stack that is up already. */
-  constructor(project: string, port: string) {
+  constructor(project: string, port: string, files: string[] = []) {
     this.project = project;
     this.port = port;
+    this.#files = files;
   }
 
-  /** The project's own Compose file under another name, so that a stack in use and its count are left alone. */
-  static async start(name: string): Promise<Stack> {
-    const stack = new Stack(`${name}-${CHECKOUT}`, String(await freePort()));
+  /**
+   * The project's own Compose file under another name, so that a stack in use and its count are left alone.
+   * @param files Compose files to lay over it
+   */
+  static async start(name: string, ...files: string[]): Promise<Stack> {
+    const stack = new Stack(`${name}-${CHECKOUT}`, String(await freePort()), files);
     await stack.remove();
     try {
-      await stack.up('--build');
+      await stack.up();
     } catch (error) {
       console.error(await stack.compose('logs', '--no-color'));
       await stack.remove();
@@ -39,28 +44,34 @@ export class Stack implements AsyncDisposable {
     return `http://localhost:${this.port}`;
   }
 
-  /** Runs docker compose on it: what that wrote to stdout. */
-  async compose(...args: string[]): Promise<string> {
-    const { stdout } = await run('docker', ['compose', '--project-name', this.project, ...args], {
-      cwd: ROOT,
-      maxBuffer: 64 * 2 ** 20,
-      // Its own settings, whatever .env says; the images are those of .env.
-      env: {
-        ...process.env,
-        HTTP_PORT: this.port,
-        WEB_REPLICAS: '3',
-        LOG_LEVEL: 'info',
-        POSTGRES_WAIT_MS: '5000',
-      },
-    });
-    return stdout;
+  /** Its own settings, whatever .env says; the images are those of .env. */
+  get #env(): NodeJS.ProcessEnv {
+    return {
+      ...process.env,
+      COMPOSE_PROJECT_NAME: this.project,
+      COMPOSE_FILE: ['docker-compose.yml', ...this.#files].join(':'),
+      HTTP_PORT: this.port,
+      WEB_REPLICAS: '3',
+      LOG_LEVEL: 'info',
+      POSTGRES_WAIT_MS: '5000',
+      RESET_TOKEN: '',
+      RESET_TOKEN_FILE: '',
+    };
   }
 
-  async up(...args: string[]): Promise<void> {
-    await this.compose('up', '--detach', ...args);
-    // `--wait` alone takes a service that has done its work and ended, as `password` has, for one that failed.
-    const services = ['nginx', 'web', 'redis', 'postgres'];
-    await this.compose('up', '--detach', '--wait', '--wait-timeout', '120', '--no-deps', ...services);
+  async #run(command: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
+    const options = { cwd: ROOT, maxBuffer: 64 * 2 ** 20, env: { ...this.#env, ...env } };
+    return (await run(command, args, options)).stdout;
+  }
+
+  /** Runs docker compose on it: what that wrote to stdout. */
+  async compose(...args: string[]): Promise<string> {
+    return this.#run('docker', ['compose', ...args]);
+  }
+
+  /** Brings up what is not up, as a user does: builds, starts and waits until it can count. */
+  async up(settings: NodeJS.ProcessEnv = {}): Promise<void> {
+    await this.#run('./stack', ['up'], settings);
   }
 
   /** The ids of a service's containers. */

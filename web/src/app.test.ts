@@ -28,7 +28,7 @@ function application(counter: Partial<AppOptions['counter']> = {}, readiness = a
     },
   };
   const log = pino({ base: null, timestamp: false }, { write: (line) => logged.push(JSON.parse(line)) });
-  const app = createApp({ counter: fake, readiness, log });
+  const app = createApp({ counter: fake, readiness, log, resetToken: undefined });
   return { app, calls, logged, http: request(app) };
 }
 

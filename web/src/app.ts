@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import type { Logger } from 'pino';
 import { type Counter, StoreError, Unavailable } from './counter.ts';
+import { isPrivate, resetGuard } from './reset-guard.ts';
 
 /** What /readyz answers. Without Redis the app still counts; without Postgres it cannot. */
 export interface Readiness {
@@ -16,13 +17,15 @@ export interface AppOptions {
   counter: Pick<Counter, 'visit' | 'reset'>;
   readiness: () => Promise<Readiness>;
   log: Logger;
+  /** Undefined: whoever asks from a private network may reset. */
+  resetToken: string | undefined;
 }
 
 /** What a 503 tells a client to wait, in seconds: about what a restart of Postgres takes. */
 const RETRY_AFTER_S = 2;
 
 /** Builds the application: the routes, and errors to HTTP. It never listens. */
-export function createApp({ counter, readiness, log }: AppOptions): Express {
+export function createApp({ counter, readiness, log, resetToken }: AppOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   // An entity tag is a hash of every body, for answers that no cache may keep.
@@ -32,6 +35,8 @@ export function createApp({ counter, readiness, log }: AppOptions): Express {
   app.enable('strict routing');
   // No route reads a query.
   app.set('query parser', false);
+  // NGINX says whom it asks for. Nobody else is believed: a client that reaches us directly speaks for itself.
+  app.set('trust proxy', isPrivate);
 
   /** NGINX names each request; the same name in both logs joins them. */
   const requestId = (req: Request) => req.get('x-request-id') || randomUUID();
@@ -66,8 +71,14 @@ export function createApp({ counter, readiness, log }: AppOptions): Express {
     res.send(`Hello Linode!  This page has been viewed ${number} time(s).`);
   });
 
+  const refuses = resetGuard(resetToken);
   route('/resetcounter', 'html', async (req, res) => {
     const id = requestId(req);
+    const refusal = refuses(req, res);
+    if (refusal) {
+      log.warn({ requestId: id, client: req.ip, reason: refusal.reason }, 'reset refused');
+      return plain(res, refusal.status, refusal.reason);
+    }
     await counter.reset(id);
     log.info({ requestId: id }, 'reset visitor count');
     res.send('Successfully deleted redis and postgres counters');

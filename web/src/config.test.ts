@@ -43,7 +43,7 @@ describe('readConfig', () => {
       shutdownGraceMs: 8000,
     };
     const urls = { redisUrl: undefined, postgresUrl: DB.DATABASE_URL };
-    const defaults: Config = { port: 8000, logLevel: 'info', ...urls, ...times };
+    const defaults: Config = { port: 8000, logLevel: 'info', resetToken: undefined, ...urls, ...times };
     expect(readConfig(DB)).toStrictEqual(defaults);
     const empty = { PORT_FILE: '', LOG_LEVEL: '', REDIS_URL: '', PGHOST: '', DATABASE_URL_FILE: '' };
     expect(readConfig({ ...DB, ...empty })).toStrictEqual(defaults);
@@ -55,6 +55,7 @@ describe('readConfig', () => {
     ['REDIS_URL', 'redisUrl', 'redis://redis:6379/1'],
     ['REDIS_URL', 'redisUrl', 'rediss://user:pw@redis'],
     ['LOG_LEVEL', 'logLevel', 'silent'],
+    ['RESET_TOKEN', 'resetToken', 'aB0-._~+/=='],
   ])('takes %s as it is, for %s: %s', (name, key, value) => {
     expect(readConfig({ ...DB, [name]: value })[key]).toBe(value);
   });
@@ -191,6 +192,14 @@ describe('readConfig', () => {
     const [port, level, grace] = [/PORT is 'x': give/, /LOG_LEVEL is 'loud': give/, /GRACE_MS is '-1': give/];
     expectFaults(env, port, level, redis, postgres, both, grace);
   });
+
+  it.each(['geheim geheim', 'geheim"', 'gehéim', '=geheim'])(
+    'refuses the token %j, and does not quote it',
+    (token) => {
+      expectFaults({ ...DB, RESET_TOKEN: token }, /RESET_TOKEN holds what a bearer token cannot: letters, /);
+      expect(inspect(refusal({ ...DB, RESET_TOKEN: token }))).not.toContain(token);
+    },
+  );
 
   it.each([
     'user:geheim@host',

@@ -12,6 +12,8 @@ export interface Config {
   /** How long a visit waits for a Postgres that is away. */
   postgresWaitMs: number;
   shutdownGraceMs: number;
+  /** Undefined: resetting takes no token. */
+  resetToken: string | undefined;
 }
 
 /** What is wrong with the configuration: all of it at once, each fault with its remedy. */
@@ -128,6 +130,15 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     return connectionString;
   }
 
+  function resetToken(): string | undefined {
+    const token = text('RESET_TOKEN');
+    if (token !== undefined && !/^[\w.~+/-]+=*$/.test(token))
+      faults.push(
+        'RESET_TOKEN holds what a bearer token cannot: letters, digits, - . _ ~ + / and = at its end can',
+      );
+    return token;
+  }
+
   function logLevel(): string {
     const level = text('LOG_LEVEL') ?? 'info';
     if (!LOG_LEVELS.includes(level))
@@ -144,6 +155,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     postgresTimeoutMs: integer('POSTGRES_TIMEOUT_MS', 750, 1, 60_000),
     postgresWaitMs: integer('POSTGRES_WAIT_MS', 5000, 1, 600_000),
     shutdownGraceMs: integer('SHUTDOWN_GRACE_MS', 8000, 0, 600_000),
+    resetToken: resetToken(),
   };
   if (faults.length > 0) throw new ConfigError(faults);
   return config;

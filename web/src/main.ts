@@ -43,10 +43,13 @@ function main(): void {
     return probing;
   }
 
-  const server = createApp({ counter, readiness, log }).listen(config.port, (error) => {
-    if (error) die(`cannot listen on port ${config.port}: free it, or set PORT to another`, error);
-    log.info({ address: server.address(), pid: process.pid }, 'listening');
-  });
+  const server = createApp({ counter, readiness, log, resetToken: config.resetToken }).listen(
+    config.port,
+    (error) => {
+      if (error) die(`cannot listen on port ${config.port}: free it, or set PORT to another`, error);
+      log.info({ address: server.address(), pid: process.pid }, 'listening');
+    },
+  );
   // NGINX keeps idle connections to us for 60 s: close them later than it does, or it may send a request into a
   // connection that we are just closing.
   server.keepAliveTimeout = 65_000;
