@@ -1,5 +1,6 @@
 /** A composed stack of a test's own, driven with `docker compose` and reached through NGINX's port on the host. */
 import { execFile } from 'node:child_process';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { CHECKOUT, freePort } from '../integration/containers.ts';
@@ -9,6 +10,22 @@ const ROOT = join(import.meta.dirname, '..', '..');
 
 export async function docker(...args: string[]): Promise<{ stdout: string; stderr: string }> {
   return run('docker', args, { maxBuffer: 64 * 2 ** 20 });
+}
+
+/**
+ * Sends bytes (characters up to U+00FF) as they are, and reads until the other side closes: no client between that would
+ * mend them.
+ */
+export function raw(port: string, request: string): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  let response = '';
+  const socket = connect(Number(port), 'localhost', () => socket.write(request, 'latin1'));
+  socket.setEncoding('latin1').setTimeout(15_000, () => socket.destroy(new Error(`no answer to ${request}`)));
+  socket.on('data', (text: string) => {
+    response += text;
+  });
+  socket.on('error', reject).on('end', () => resolve(response));
+  return promise;
 }
 
 export class Stack implements AsyncDisposable {
@@ -77,6 +94,15 @@ export class Stack implements AsyncDisposable {
   /** The ids of a service's containers. */
   async containers(service: string): Promise<string[]> {
     return (await this.compose('ps', '--quiet', service)).split('\n').filter(Boolean);
+  }
+
+  /** What a service logged since then, as the objects that its lines are. */
+  async logs(service: string, since: string): Promise<Record<string, unknown>[]> {
+    const text = await this.compose('logs', '--no-log-prefix', '--no-color', '--since', since, service);
+    return text
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
   }
 
   /** What Postgres says on one query, as the superuser, without headings. */

@@ -50,6 +50,8 @@ export function createApp({ counter, readiness, log, resetToken }: AppOptions): 
       .route(path)
       .get(async (req, res) => {
         res.type(type).set('Cache-Control', 'no-store');
+        // Express answers `*` with 304, and the visitor never sees the number that was counted for it.
+        delete req.headers['if-none-match'];
         await answer(req, res);
       })
       .options((_req, res) => {
