@@ -28,7 +28,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'stack',
-          include: ['test/stack/**/*.test.ts'],
+          include: ['test/stack/**/*.test.ts', 'test/commandments/**/*.test.ts'],
           globalSetup: 'test/stack/setup.ts',
           testTimeout: 60_000,
           hookTimeout: 300_000,

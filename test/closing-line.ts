@@ -1,8 +1,13 @@
 import type { Reporter, TestModule } from 'vitest/node';
 
-/** Ends a run with one line for whoever reads only that: "128 passed, 0 failed". */
+/** Ends a run with the figures that tests measured, and one line for whoever reads only that: "128 passed, 0 failed". */
 export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
+    for (const module of modules) {
+      for (const test of module.children.allTests()) {
+        for (const { type, message } of test.annotations()) if (type === 'figure') console.log(message);
+      }
+    }
     const count = { passed: 0, failed: 0, skipped: 0, pending: 0 };
     for (const module of modules) {
       const before = count.failed;

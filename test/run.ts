@@ -17,6 +17,8 @@ if (spawnSync('docker', ['info']).status === 0) {
   projects.push('integration', 'stack', 'chaos');
   // The images that the stack is made of are the ones to test with: from docker-compose.yml and .env.
   const { services } = JSON.parse(docker('compose', 'config', '--format', 'json'));
+  process.env.NODE_IMAGE = services.web.build.args.NODE_IMAGE;
+  process.env.NGINX_IMAGE = services.nginx.build.args.NGINX_IMAGE;
   process.env.REDIS_IMAGE = services.redis.image;
   process.env.POSTGRES_IMAGE = services.postgres.build.args.POSTGRES_IMAGE;
   // What an earlier run left behind when it was killed.

@@ -15,8 +15,7 @@ await build({
   },
   // pg asks for it only when told to.
   external: ['pg-native'],
-  sourcemap: true,
-  // Stack traces name the lines of the sources; their text is in the repository, not in the image.
-  sourcesContent: false,
+  // Not minified: a stack trace names the functions, and a comment above each part of the bundle its file. Source maps
+  // would name the lines too, but Node reads them at the start and takes 0.1 s longer.
   logLevel: 'warning',
 });

@@ -51,6 +51,9 @@ export class PostgresCounter implements PostgresStore {
       application_name: 'web',
       // Kept, or the first visit after a quiet time would have to connect.
       idleTimeoutMillis: 0,
+      // But not for ever: on SIGTERM Postgres waits until its sessions end by themselves. Shorter than its grace period,
+      // 30 s in docker-compose.yml.
+      maxLifetimeSeconds: 20,
       // One for visits and one for resets, of which the counter does one thing at a time, and one for the readiness
       // check.
       max: 3,

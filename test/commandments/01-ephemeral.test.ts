@@ -1,0 +1,31 @@
+import { expect, it } from 'vitest';
+import { docker } from '../stack/stack.ts';
+import { figure, healthy, inspect, SERVICES, stack, visit } from './services.ts';
+
+it.for(SERVICES)(
+  '%s is destroyed and made anew, nothing else is touched, and the count goes on',
+  async (service, context) => {
+    const others = (
+      await Promise.all(SERVICES.filter((other) => other !== service).map((other) => stack.containers(other)))
+    ).flat();
+    const started = () => Promise.all(others.map((id) => inspect(id, '{{.Id}} {{.State.StartedAt}}')));
+    const startedBefore = await started();
+    const before = await visit();
+    const destroyed = await stack.containers(service);
+
+    const since = performance.now();
+    await docker('rm', '--force', '--volumes', ...destroyed);
+    await stack.compose('up', '--detach', '--no-recreate', '--no-deps', service);
+    const made = await stack.containers(service);
+    await Promise.all(made.map(healthy));
+    await figure(
+      context,
+      `${service} is made anew and healthy after ${((performance.now() - since) / 1000).toFixed(1)} s`,
+    );
+
+    expect(made).toHaveLength(destroyed.length);
+    expect(made.filter((id) => destroyed.includes(id))).toEqual([]);
+    expect(await started()).toEqual(startedBefore);
+    expect(await visit()).toBe(before + 1);
+  },
+);

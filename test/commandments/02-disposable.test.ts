@@ -1,0 +1,31 @@
+import { expect, it } from 'vitest';
+import { crash, until } from '../chaos/faults.ts';
+import { Load } from '../chaos/load.ts';
+import { container, figure, inspect, SERVICES, stack } from './services.ts';
+
+it.for(SERVICES)(
+  '%s is killed from outside and restarted, and no visitor sees an error',
+  async (service, context) => {
+    const id = await container(service);
+    const restarts = Number(await inspect(id, '{{.RestartCount}}'));
+    const load = new Load(stack.address, 8);
+    await until(() => load.sent > 100);
+
+    const since = performance.now();
+    const heal = await crash(id);
+    await until(async () => Number(await inspect(id, '{{.RestartCount}}')) === restarts + 1);
+    await heal();
+    const seconds = ((performance.now() - since) / 1000).toFixed(1);
+    const sent = load.sent;
+    await until(() => load.sent > sent + 100);
+    await load.stop();
+
+    await figure(
+      context,
+      `${service}: serves ${seconds} s after SIGKILL; of ${load.sent} visits ${load.errors.length} failed`,
+    );
+    // NGINX is the one that visitors are connected to: while it is away nobody answers them.
+    if (service === 'nginx') expect(load.errors.length).toBeGreaterThan(0);
+    else expect(load.errors).toEqual([]);
+  },
+);

@@ -1,0 +1,93 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { until } from '../chaos/faults.ts';
+import { Load } from '../chaos/load.ts';
+import { docker } from '../stack/stack.ts';
+import { container, figure, healthy, inspect, stack, visit } from './services.ts';
+
+/** Sends a signal as the guide does, and waits until the container has ended: its exit code, and the seconds it took. */
+async function end(id: string, signal: string): Promise<{ code: number; seconds: number; grace: number }> {
+  const since = performance.now();
+  await docker('kill', `--signal=${signal}`, id);
+  await until(async () => (await inspect(id, '{{.State.Running}}')) === 'false');
+  const seconds = (performance.now() - since) / 1000;
+  const [code, grace] = (await inspect(id, '{{.State.ExitCode}} {{.Config.StopTimeout}}')).split(' ');
+  return { code: Number(code), seconds, grace: Number(grace) };
+}
+
+describe.each(['SIGTERM', 'SIGINT'])('%s', (signal) => {
+  it.for(['web', 'redis', 'postgres'])(
+    '%s ends with 0 within its grace, and no visit is lost',
+    async (service, context) => {
+      const id = await container(service);
+      const load = new Load(stack.address, 16);
+      await until(() => load.sent > 100);
+      const { code, seconds, grace } = await end(id, signal);
+      // Docker takes `docker kill` for a wish that it stay down.
+      await docker('start', id);
+      await healthy(id);
+      await load.stop();
+      await figure(
+        context,
+        `${service}, ${signal}: exit code ${code} after ${seconds.toFixed(1)} s of ${grace} s; of ${load.sent} visits under way or sent meanwhile ${load.errors.length} failed`,
+      );
+      expect(code).toBe(0);
+      expect(seconds).toBeLessThan(grace);
+      expect(load.errors).toEqual([]);
+    },
+  );
+});
+
+describe('nginx, with 20 visits under way', () => {
+  afterEach(async () => {
+    const postgres = await container('postgres');
+    await docker('unpause', postgres).catch(() => {});
+    await healthy(postgres);
+    await stack.up();
+  });
+
+  /** Visits that wait for a Postgres that is paused. */
+  async function underWay(): Promise<Promise<Response | undefined>[]> {
+    await visit();
+    await docker('pause', await container('postgres'));
+    const visits = Array.from({ length: 20 }, () => fetch(stack.address).catch(() => undefined));
+    const nginx = await container('nginx');
+    await until(async () => {
+      const { stdout } = await docker('exec', nginx, 'curl', '--silent', 'http://127.0.0.1:8081/status');
+      // "Writing" are the requests that have no answer yet, this one among them.
+      return Number(/Writing: (\d+)/.exec(stdout)?.[1]) === 21;
+    });
+    return visits;
+  }
+
+  it('SIGQUIT, which its image names as the signal to stop it, lets them end', async (context) => {
+    const id = await container('nginx');
+    expect(await inspect(id, '{{.Config.StopSignal}}')).toBe('SIGQUIT');
+    const visits = await underWay();
+    const ending = end(id, 'SIGQUIT');
+    await docker('unpause', await container('postgres'));
+    const answers = await Promise.all(visits);
+    const { code, seconds, grace } = await ending;
+    await figure(
+      context,
+      `nginx, SIGQUIT: exit code ${code} after ${seconds.toFixed(1)} s of ${grace} s; of 20 visits under way 0 failed`,
+    );
+    expect(answers.map((answer) => answer?.status)).toEqual(Array(20).fill(200));
+    expect(code).toBe(0);
+    expect(seconds).toBeLessThan(grace);
+  });
+
+  // "Fast shutdown", https://nginx.org/en/docs/control.html: it has no setting.
+  it.for(['SIGTERM', 'SIGINT'])('%s ends it at once with 0, and them too', async (signal, context) => {
+    const id = await container('nginx');
+    const visits = await underWay();
+    const { code, seconds } = await end(id, signal);
+    const answers = await Promise.all(visits);
+    const cut = answers.filter((answer) => answer === undefined).length;
+    await figure(
+      context,
+      `nginx, ${signal}: exit code ${code} after ${seconds.toFixed(1)} s; of 20 visits under way ${cut} were cut off`,
+    );
+    expect(code).toBe(0);
+    expect(cut).toBe(20);
+  });
+});

@@ -1,0 +1,35 @@
+import { expect, it } from 'vitest';
+import { crash, until } from '../chaos/faults.ts';
+import { docker } from '../stack/stack.ts';
+import { container, inspect, SERVICES, stack, visit } from './services.ts';
+
+it.each(SERVICES)('%s restarts after every crash, unless it was stopped', async (service) => {
+  const id = await container(service);
+  expect(await inspect(id, '{{.HostConfig.RestartPolicy.Name}}')).toBe('unless-stopped');
+
+  const restarts = Number(await inspect(id, '{{.RestartCount}}'));
+  for (const crashes of [1, 2]) {
+    const heal = await crash(id);
+    await until(async () => Number(await inspect(id, '{{.RestartCount}}')) === restarts + crashes);
+    await heal();
+  }
+
+  await docker('stop', id);
+  const other = await container(service === 'redis' ? 'web' : 'redis');
+  const heal = await crash(other);
+  await heal();
+  // What crashed is back; what was stopped is not.
+  expect(await inspect(id, '{{.State.Status}}')).toBe('exited');
+  await stack.up();
+  expect(await visit()).toBeGreaterThan(0);
+});
+
+it('passwords has done its work and ended, and is not started again', async () => {
+  const id = (await stack.compose('ps', '--all', '--quiet', 'passwords')).trim();
+  expect(
+    await inspect(
+      id,
+      '{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}} {{.HostConfig.RestartPolicy.Name}}',
+    ),
+  ).toBe('exited 0 0 no');
+});
