@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { docker, type Stack } from '../stack/stack.ts';
+import { docker, inspect, type Stack } from '../stack/stack.ts';
 
 const run = promisify(execFile);
 
@@ -16,10 +16,6 @@ export async function until(condition: () => Promise<boolean> | boolean): Promis
     if (performance.now() - started > 30_000) throw new Error(`not within 30 s: ${condition}`);
     await sleep(20);
   }
-}
-
-async function inspect(id: string, format: string): Promise<string> {
-  return (await docker('inspect', '--format', format, id)).stdout.trim();
 }
 
 const pidOf = (id: string) => inspect(id, '{{.State.Pid}}');

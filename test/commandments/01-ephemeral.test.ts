@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { docker } from '../stack/stack.ts';
-import { figure, healthy, inspect, SERVICES, stack, visit } from './services.ts';
+import { figure, healthy, SERVICES, stack, visit } from '../stack/services.ts';
+import { docker, inspect } from '../stack/stack.ts';
 
 it.for(SERVICES)(
   '%s is destroyed and made anew, nothing else is touched, and the count goes on',

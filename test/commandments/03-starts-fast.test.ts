@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { freePort } from '../integration/containers.ts';
-import { docker } from '../stack/stack.ts';
-import { container, figure, inspect } from './services.ts';
+import { container, figure } from '../stack/services.ts';
+import { docker, inspect } from '../stack/stack.ts';
 
-const ROUNDS = 7;
+const ROUNDS = 9;
 
 /** Milliseconds from `docker run` to the first 200. On the host's network: its own is the same work for both. */
 async function firstAnswer(port: number, args: string[]): Promise<number> {
@@ -21,9 +21,6 @@ async function firstAnswer(port: number, args: string[]): Promise<number> {
     await docker('rm', '--force', (await running).stdout.trim());
   }
 }
-
-const median = (times: number[]) =>
-  times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? Number.NaN;
 
 it('web counts its first visit in at most twice the time in which a bare server says anything', async (context) => {
   const web = await container('web');
@@ -48,10 +45,11 @@ it('web counts its first visit in at most twice the time in which a bare server 
       await firstAnswer(own, ['--volumes-from', `${web}:ro`, ...settings, '--env', `PORT=${own}`, image]),
     );
   }
-  const [bare, ours] = [median(times.bare), median(times.web)];
+  // The fastest: whatever else the machine does only makes a start longer.
+  const [bare, ours] = [Math.min(...times.bare), Math.min(...times.web)];
   await figure(
     context,
-    `web counts its first visit ${ours.toFixed(0)} ms after docker run, a bare server answers after ${bare.toFixed(0)} ms: ${(ours / bare).toFixed(2)} times as long (medians of ${ROUNDS})`,
+    `web counts its first visit ${ours.toFixed(0)} ms after docker run, a bare server answers after ${bare.toFixed(0)} ms: ${(ours / bare).toFixed(2)} times as long (the fastest of ${ROUNDS})`,
   );
   expect(ours / bare).toBeLessThan(2);
 });

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { attempt, container, figure, inspect } from './services.ts';
+import { container, figure } from '../stack/services.ts';
+import { attempt, inspect } from '../stack/stack.ts';
 
 /** The base image that a service's image is built from. */
 const BASE = {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { docker } from '../stack/stack.ts';
-import { container, inspect, SERVICES, stack, visit } from './services.ts';
+import { container, SERVICES, stack, visit } from '../stack/services.ts';
+import { docker, inspect } from '../stack/stack.ts';
 
 interface Mount {
   Type: string;

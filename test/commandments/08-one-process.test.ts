@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { until } from '../chaos/faults.ts';
 import { Load } from '../chaos/load.ts';
-import { container, processes, type Service, stack } from './services.ts';
+import { container, processes, type Service, stack } from '../stack/services.ts';
 
 /** What may run in a container, besides the health check. */
 const TREES: Record<Service, { first: RegExp; others: RegExp; atMost: number }> = {

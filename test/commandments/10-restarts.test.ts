@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { crash, until } from '../chaos/faults.ts';
-import { docker } from '../stack/stack.ts';
-import { container, inspect, SERVICES, stack, visit } from './services.ts';
+import { container, SERVICES, stack, visit } from '../stack/services.ts';
+import { docker, inspect } from '../stack/stack.ts';
 
 it.each(SERVICES)('%s restarts after every crash, unless it was stopped', async (service) => {
   const id = await container(service);

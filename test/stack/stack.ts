@@ -12,6 +12,20 @@ export async function docker(...args: string[]): Promise<{ stdout: string; stder
   return run('docker', args, { maxBuffer: 64 * 2 ** 20 });
 }
 
+/** What `docker inspect` says of a container, an image or a network. */
+export async function inspect(id: string, format: string): Promise<string> {
+  return (await docker('inspect', '--format', format, id)).stdout.trim();
+}
+
+/** How a command ended and what it wrote, whether or not it failed. */
+export async function attempt(command: string, ...args: string[]): Promise<{ code: number; output: string }> {
+  const result = run(command, args, { timeout: 60_000 });
+  return result.then(
+    ({ stdout, stderr }) => ({ code: 0, output: stdout + stderr }),
+    ({ code, stdout, stderr }) => ({ code, output: stdout + stderr }),
+  );
+}
+
 /**
  * Sends bytes (characters up to U+00FF) as they are, and reads until the other side closes: no client between that would
  * mend them.

@@ -1,11 +1,8 @@
 /** What the proofs of the commandments share: the four services of the stack under test, and how they are asked. */
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import { inject, type TestContext } from 'vitest';
 import { until } from '../chaos/faults.ts';
-import { docker, Stack } from '../stack/stack.ts';
+import { docker, inspect, Stack } from './stack.ts';
 
-const run = promisify(execFile);
 const { project, port } = inject('stack');
 
 export const stack = new Stack(project, port);
@@ -24,10 +21,6 @@ export async function containers(): Promise<string[]> {
   return (await Promise.all(SERVICES.map((service) => stack.containers(service)))).flat();
 }
 
-export async function inspect(id: string, format: string): Promise<string> {
-  return (await docker('inspect', '--format', format, id)).stdout.trim();
-}
-
 /** Counts a visit: its number. */
 export async function visit(): Promise<number> {
   const response = await fetch(stack.address);
@@ -37,15 +30,6 @@ export async function visit(): Promise<number> {
 /** Until a container's own health check says so. */
 export async function healthy(id: string): Promise<void> {
   await until(async () => (await inspect(id, '{{.State.Health.Status}}')) === 'healthy');
-}
-
-/** How a command ended and what it wrote, whether or not it failed. */
-export async function attempt(command: string, ...args: string[]): Promise<{ code: number; output: string }> {
-  const result = run(command, args, { timeout: 60_000 });
-  return result.then(
-    ({ stdout, stderr }) => ({ code: 0, output: stdout + stderr }),
-    ({ code, stdout, stderr }) => ({ code, output: stdout + stderr }),
-  );
 }
 
 /** The processes of a container, as the host sees them. */

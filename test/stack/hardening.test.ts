@@ -1,0 +1,428 @@
+/** The stack's hardening, by effect: what is forbidden is tried on the running containers. */
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtempDisposable, readFile, stat, writeFile } from 'node:fs/promises';
+import { networkInterfaces, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, it } from 'vitest';
+import { until } from '../chaos/faults.ts';
+import { container, containers, processes, SERVICES, stack, visit } from './services.ts';
+import { attempt, docker, inspect } from './stack.ts';
+
+const run = promisify(execFile);
+const NODE = '/usr/local/bin/node';
+const pid = async (service: string) => inspect(await container(service), '{{.State.Pid}}');
+const address = async (service: string, network: string) =>
+  inspect(
+    await container(service),
+    `{{(index .NetworkSettings.Networks "${stack.project}_${network}").IPAddress}}`,
+  );
+
+/** Runs a shell command in a service's container, as its user or another. */
+const shell = async (service: string, command: string, user?: string) =>
+  attempt('docker', 'exec', ...(user ? ['--user', user] : []), await container(service), 'sh', '-c', command);
+const script = async (source: string) =>
+  attempt('docker', 'exec', await container('web'), NODE, '-e', source);
+
+describe('who the processes are', () => {
+  it.each(SERVICES)('no process of %s is root', async (service) => {
+    const users = (await processes(await container(service))).map(({ user }) => user);
+    expect(users.length).toBeGreaterThan(0);
+    expect(users).not.toContain(0);
+  });
+
+  it.each(SERVICES)(
+    'the kernel gives %s no capability, no way to gain one, and a filter of system calls',
+    async (service) => {
+      const status = await readFile(`/proc/${await pid(service)}/status`, 'utf8');
+      const field = (name: string) => new RegExp(`^${name}:\\s*(\\S+)$`, 'm').exec(status)?.[1];
+      for (const set of ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'])
+        expect(field(set)).toBe('0000000000000000');
+      expect([field('NoNewPrivs'), field('Seccomp')]).toEqual(['1', '2']);
+    },
+  );
+
+  it.each(['nginx', 'redis', 'postgres'])('not even root can do in %s what root can', async (service) => {
+    for (const command of ['chown 1:1 /tmp', 'mount -t tmpfs none /mnt', 'hostname other']) {
+      const { code, output } = await shell(service, command, 'root');
+      expect([command, code]).not.toEqual([command, 0]);
+      expect(output).toMatch(/not permitted|denied|must be |read-only|Read-only/i);
+    }
+  });
+});
+
+describe('what they can write', () => {
+  it.each(['nginx', 'redis', 'postgres'])('%s cannot change its own files', async (service) => {
+    const places = [
+      '/',
+      '/etc',
+      '/usr/local/bin',
+      '/var/lib',
+      '/home',
+      '/data',
+      '/etc/nginx',
+      '/run',
+      '/dev',
+    ];
+    for (const place of places) {
+      const { code, output } = await shell(service, `[ ! -d ${place} ] || ! touch ${place}/new`);
+      expect([place, code]).toEqual([place, 0]);
+      if (output) expect(output).toMatch(/Read-only file system|Permission denied/);
+    }
+    // Root, whom permissions do not stop, is stopped by the file system.
+    expect((await shell(service, 'touch /etc/new', 'root')).output).toContain('Read-only file system');
+  });
+
+  it('web cannot change its own files', async () => {
+    for (const place of ['/', '/app', '/usr/local/bin', '/etc', '/tmp', '/run/secrets/web']) {
+      const { code, output } = await script(`require('node:fs').writeFileSync('${place}/new', '')`);
+      expect([place, code]).toEqual([place, 1]);
+      expect(output).toMatch(/EROFS|EACCES|ENOENT/);
+    }
+  });
+
+  it('nothing that is written to a tmpfs can be run', async () => {
+    const { code, output } = await shell('nginx', 'cp /bin/sh /tmp/sh && /tmp/sh -c true');
+    expect(code).not.toBe(0);
+    expect(output).toMatch(/denied/);
+  });
+});
+
+describe('how much they can take', () => {
+  /** A container of a service's own kind, beside those that serve. */
+  const beside = (service: string, entrypoint: string, ...args: string[]) =>
+    stack.compose('run', '--rm', '--no-deps', '--no-TTY', '--entrypoint', entrypoint, service, ...args).then(
+      (output) => ({ code: 0, output }),
+      ({ code, stdout, stderr }) => ({ code, output: stdout + stderr }),
+    );
+
+  it.each(['nginx', 'redis', 'postgres'])(
+    '%s is killed when it takes more memory than its limit',
+    async (service) => {
+      // `tail` keeps what has no line break.
+      expect(
+        (await beside(service, 'sh', '-c', 'head -c 700m /dev/zero | tail > /dev/null; exit $?')).code,
+      ).toBe(137);
+    },
+  );
+
+  it('web is killed when it takes more memory than its limit', async () => {
+    expect((await beside('web', NODE, '-e', 'Buffer.alloc(400e6, 1)')).code).toBe(137);
+  });
+
+  it.each(['nginx', 'redis', 'postgres'])('%s cannot start processes without end', async (service) => {
+    const { code, output } = await beside(
+      service,
+      'sh',
+      '-c',
+      'for i in $(seq 300); do sleep 20 & done; exit 0',
+    );
+    expect(code).not.toBe(0);
+    expect(output).toMatch(/fork/i);
+  });
+
+  it('web cannot start processes without end', async () => {
+    const many = `for (let i = 0; i < 40; i++)
+      require('node:child_process').spawn(process.execPath, ['-e', 'setTimeout(() => {}, 20000)'])
+        .on('error', (error) => { console.error(error.code); process.exit(3); })
+        .on('exit', (code) => { console.error('ended with', code); process.exit(3); });`;
+    expect((await beside('web', NODE, '-e', many)).code).toBe(3);
+  });
+
+  it.each(SERVICES)('%s gets one processor', async (service) => {
+    const cgroups = await readFile(`/proc/${await pid(service)}/cgroup`, 'utf8');
+    const v1 = /^\d+:(\S*\bcpu\b\S*):(.*)$/m.exec(cgroups);
+    const v2 = /^0::(.*)$/m.exec(cgroups);
+    const read = (path: string) => readFile(join('/sys/fs/cgroup', path), 'utf8');
+    const [quota, period] = v1
+      ? [
+          await read(`${v1[1]?.split(',')[0]}${v1[2]}/cpu.cfs_quota_us`),
+          await read(`${v1[1]?.split(',')[0]}${v1[2]}/cpu.cfs_period_us`),
+        ]
+      : (await read(`${v2?.[1]}/cpu.max`)).split(' ');
+    expect(Number(quota) / Number(period)).toBe(1);
+  });
+
+  it('a log is rotated: of 60 MB at most 30 are kept', async () => {
+    const name = `${stack.project}-chatter`;
+    const chatter =
+      'yes 0123456789012345678901234567890123456789012345678901234567890123456789 | head -c 60m';
+    await stack.compose(
+      'run',
+      '--detach',
+      '--no-deps',
+      '--name',
+      name,
+      '--entrypoint',
+      'sh',
+      'nginx',
+      '-c',
+      chatter,
+    );
+    try {
+      await until(async () => (await inspect(name, '{{.State.Running}}')) === 'false');
+      const log = await inspect(name, '{{.LogPath}}');
+      const sizes = await Promise.all(
+        ['', '.1', '.2', '.3'].map((end) =>
+          stat(log + end).then(
+            ({ size }) => size,
+            () => 0,
+          ),
+        ),
+      );
+      expect(sizes.reduce((sum, size) => sum + size)).toBeLessThan(31e6);
+      expect(sizes[2]).toBeGreaterThan(9e6);
+      expect(sizes[3]).toBe(0);
+    } finally {
+      await docker('rm', '--force', name);
+    }
+  });
+});
+
+describe('whom they reach', () => {
+  /** Whether a process in the service's network can open a connection. */
+  async function reaches(service: string, host: string, port: number): Promise<boolean> {
+    const connect = `require('node:net').connect(${port}, '${host}')
+      .setTimeout(1500, () => process.exit(1)).on('connect', () => process.exit(0)).on('error', () => process.exit(1))`;
+    // The host's own Node, in the container's network: the containers have no tool in common.
+    const { code } = await attempt(
+      'nsenter',
+      `--net=/proc/${await pid(service)}/ns/net`,
+      process.execPath,
+      '-e',
+      connect,
+    );
+    return code === 0;
+  }
+
+  it('web reaches both stores, and nginx web', async () => {
+    expect(await reaches('web', await address('redis', 'back'), 6379)).toBe(true);
+    expect(await reaches('web', await address('postgres', 'back'), 5432)).toBe(true);
+    expect(await reaches('nginx', await address('web', 'front'), 8000)).toBe(true);
+  });
+
+  it('nginx reaches neither store, by address or by name', async () => {
+    expect(await reaches('nginx', await address('redis', 'back'), 6379)).toBe(false);
+    expect(await reaches('nginx', await address('postgres', 'back'), 5432)).toBe(false);
+    for (const store of ['redis', 'postgres']) {
+      const { code } = await shell('nginx', `curl --silent --max-time 3 ${store}:1`);
+      // "Could not resolve host"
+      expect(code).toBe(6);
+    }
+  });
+
+  it.each(['web', 'redis', 'postgres'])(
+    '%s has no way out: a server on this machine is out of reach, which nginx reaches',
+    async (service) => {
+      // The port that nginx publishes, on an address of this machine that is on none of the stack's networks.
+      const outside = Object.entries(networkInterfaces())
+        .filter(([name]) => !/^(br-|docker|veth)/.test(name))
+        .flatMap(([, addresses = []]) => addresses)
+        .find(({ family, internal }) => family === 'IPv4' && !internal)?.address;
+      expect(outside).toBeDefined();
+      expect(await reaches('nginx', `${outside}`, Number(stack.port))).toBe(true);
+      expect(await reaches(service, `${outside}`, Number(stack.port))).toBe(false);
+      // A destination of 00000000 is the default route.
+      expect(await readFile(`/proc/${await pid(service)}/net/route`, 'utf8')).not.toMatch(
+        /^\S+\t00000000\t/m,
+      );
+      expect(await readFile(`/proc/${await pid('nginx')}/net/route`, 'utf8')).toMatch(/^\S+\t00000000\t/m);
+    },
+  );
+
+  it('only nginx has a port on this machine', async () => {
+    for (const id of await containers()) {
+      const ports = (await docker('port', id)).stdout.trim();
+      const service = await inspect(id, '{{index .Config.Labels "com.docker.compose.service"}}');
+      expect([service, ports]).toEqual([
+        service,
+        service === 'nginx' ? `8080/tcp -> 0.0.0.0:${stack.port}` : '',
+      ]);
+    }
+  });
+
+  it('whoever is on the network of nginx alone reaches nothing but nginx', async () => {
+    const reach = async (host: string, port: number) =>
+      (
+        await attempt(
+          ...(['docker', 'run', '--rm', '--network', `${stack.project}_edge`] as const),
+          ...['--entrypoint', NODE, await inspect(await container('web'), '{{.Image}}'), '-e'],
+          `require('node:net').connect(${port}, '${host}').setTimeout(1500, () => process.exit(1))
+             .on('connect', () => process.exit(0)).on('error', () => process.exit(1))`,
+        )
+      ).code === 0;
+    expect(await reach('nginx', 8080)).toBe(true);
+    expect(await reach('nginx', 8081)).toBe(false);
+    expect(await reach(await address('web', 'front'), 8000)).toBe(false);
+    expect(await reach(await address('redis', 'back'), 6379)).toBe(false);
+    expect(await reach(await address('postgres', 'back'), 5432)).toBe(false);
+  });
+});
+
+describe('secrets', () => {
+  const secret = async (user: string) =>
+    (await docker('exec', await container('postgres'), 'cat', `/run/secrets/${user}/password`)).stdout.trim();
+
+  it('web reads its own password, and has not that of the superuser', async () => {
+    const read = (user: string) =>
+      script(`console.log(require('node:fs').readFileSync('/run/secrets/${user}/password', 'utf8'))`);
+    expect((await read('web')).output.trim()).toBe(await secret('web'));
+    expect((await read('postgres')).output).toContain('ENOENT');
+  });
+
+  it('the two passwords differ, and are long', async () => {
+    const [web, postgres] = [await secret('web'), await secret('postgres')];
+    expect(web).not.toBe(postgres);
+    for (const password of [web, postgres]) expect(password).toMatch(/^[\w-]{32}$/);
+  });
+
+  it('no password is in what docker inspect says, in a log, in a list of processes, or in an image', async () => {
+    await visit();
+    const secrets = [await secret('web'), await secret('postgres')];
+    const ids = await containers();
+    const images = await Promise.all(ids.map((id) => inspect(id, '{{.Image}}')));
+    const said = [
+      (await docker('inspect', ...ids, ...images)).stdout,
+      await stack.compose('logs', '--no-color'),
+      JSON.stringify(await Promise.all(ids.map(processes))),
+      ...(await Promise.all(images.map(async (id) => (await docker('history', '--no-trunc', id)).stdout))),
+    ].join('\n');
+    expect(said).toContain('PGPASSWORD_FILE');
+    for (const password of secrets) expect(said).not.toContain(password);
+
+    const search = `docker save ${[...new Set(images)].join(' ')} | grep --count --text --fixed-strings`;
+    const patterns = secrets.flatMap((password) => ['-e', password]).join(' ');
+    expect((await attempt('sh', '-c', `${search} ${patterns}`)).output.trim()).toBe('0');
+    // The search does find what is there.
+    expect(Number((await attempt('sh', '-c', `${search} 'Hello Linode!'`)).output)).toBeGreaterThan(0);
+  });
+});
+
+describe('what web may do in Postgres', () => {
+  /** As web logs in: what Postgres says. */
+  async function sql(query: string): Promise<string> {
+    const psql = `PGPASSWORD=$(cat /run/secrets/web/password) psql -h 127.0.0.1 -U web -d linode -Atc "${query}"`;
+    return (await shell('postgres', psql)).output.trim();
+  }
+
+  it('it may count', async () => {
+    await visit();
+    expect(Number(await sql('SELECT visitor_count FROM visitors'))).toBeGreaterThan(0);
+  });
+
+  it.each([
+    'DROP TABLE visitors',
+    'TRUNCATE visitors',
+    'DELETE FROM visitors',
+    "INSERT INTO visitors (site_id, site_name) VALUES (2, 'mine')",
+    "UPDATE visitors SET site_name = 'mine'",
+    'ALTER TABLE visitors ADD mine integer',
+    'CREATE TABLE mine (a integer)',
+    'CREATE TEMPORARY TABLE mine (a integer)',
+    'CREATE ROLE mine SUPERUSER',
+    'ALTER ROLE web SUPERUSER',
+    'SET ROLE linode',
+    'SELECT rolpassword FROM pg_authid',
+    "COPY (SELECT 1) TO PROGRAM 'id'",
+    "COPY visitors TO '/tmp/mine'",
+    "SELECT pg_read_file('/etc/passwd')",
+    'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usesysid = 10',
+  ])('it may not: %s', async (query) => {
+    expect(await sql(query)).toMatch(/ERROR: {2}(permission denied|must be|.*[Oo]nly roles)/);
+  });
+
+  it('nobody gets in without a password, not from inside the container either', async () => {
+    for (const host of ['127.0.0.1', '/var/run/postgresql']) {
+      const { output } = await shell(
+        'postgres',
+        `psql --no-password -h ${host} -U linode -d linode -c 'SELECT 1'`,
+      );
+      expect(output).toContain('no password supplied');
+    }
+  });
+});
+
+describe('labels', () => {
+  it.each(['nginx', 'web', 'postgres'])('the image of %s says what it is made from', async (service) => {
+    const labels: Record<string, string> = JSON.parse(
+      await inspect(await inspect(await container(service), '{{.Image}}'), '{{json .Config.Labels}}'),
+    );
+    const label = (name: string) => labels[`org.opencontainers.image.${name}`];
+    const { version } = JSON.parse(await readFile('package.json', 'utf8'));
+    const head = (await run('git', ['rev-parse', 'HEAD'])).stdout.trim();
+    const committed = (await run('git', ['log', '-1', '--format=%cI'])).stdout.trim();
+    expect(label('revision')?.replace(/-dirty$/, '')).toBe(head);
+    expect([label('version'), label('created'), label('licenses')]).toEqual([version, committed, 'MIT']);
+    expect(label('title')).toBe(service);
+    expect(label('source')).toMatch(/./);
+    expect(label('source')).not.toMatch(/\/\/[^/]*@/);
+  });
+});
+
+describe('/resetcounter', () => {
+  it('is refused to a public address, whatever it says of itself, and counts all the same', async () => {
+    const network = `${stack.project}-public`;
+    const nginx = await container('nginx');
+    const image = await inspect(nginx, '{{.Image}}');
+    // Kept for documentation, so nobody's: https://www.rfc-editor.org/rfc/rfc5737
+    await docker('network', 'create', '--internal', '--subnet', '203.0.113.0/24', network);
+    try {
+      await docker('network', 'connect', '--alias', 'public', network, nginx);
+      const curl = async (...args: string[]) =>
+        (
+          await docker(
+            'run',
+            '--rm',
+            '--network',
+            network,
+            '--entrypoint',
+            'curl',
+            image,
+            '--silent',
+            '--max-time',
+            '10',
+            ...args,
+          )
+        ).stdout;
+      const before = await visit();
+      const code = ['--output', '/dev/null', '--write-out', '%{http_code}'];
+      expect(await curl('http://public:8080/resetcounter')).toBe(
+        'Forbidden: only private networks may reset\n',
+      );
+      for (const lie of [
+        'X-Forwarded-For: 10.0.0.1',
+        'X-Real-IP: 127.0.0.1',
+        'Forwarded: for=127.0.0.1',
+        'Host: localhost',
+      ]) {
+        expect(await curl(...code, '--header', lie, 'http://public:8080/resetcounter')).toBe('403');
+      }
+      expect(await curl('http://public:8080/')).toContain(`viewed ${before + 1} time(s)`);
+    } finally {
+      await docker('network', 'disconnect', '--force', network, nginx);
+      await docker('network', 'rm', network);
+    }
+  });
+
+  it.each(['RESET_TOKEN', 'RESET_TOKEN_FILE'])('takes the token of %s and nothing less', async (variable) => {
+    await using directory = await mkdtempDisposable(join(tmpdir(), 'reset-token-'));
+    const token = randomBytes(16).toString('hex');
+    const file = join(directory.path, 'token');
+    await writeFile(file, `${token}\n`, { mode: 0o444 });
+    const reset = async (headers: Record<string, string>) =>
+      (await fetch(`${stack.address}/resetcounter`, { headers })).status;
+    try {
+      await stack.up({ [variable]: variable === 'RESET_TOKEN' ? token : file });
+      expect(await reset({})).toBe(401);
+      expect(await reset({ Authorization: 'Bearer wrong' })).toBe(401);
+      expect(await reset({ Authorization: `Bearer ${token}` })).toBe(200);
+      expect(await stack.compose('logs', '--no-color')).not.toContain(token);
+      const env = await inspect(await container('web'), '{{json .Config.Env}}');
+      if (variable === 'RESET_TOKEN_FILE') expect(env).not.toContain(token);
+    } finally {
+      await stack.up();
+    }
+    expect(await reset({})).toBe(200);
+  });
+});
