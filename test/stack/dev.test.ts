@@ -1,0 +1,82 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { until } from '../chaos/faults.ts';
+import { CHECKOUT, freePort } from '../integration/containers.ts';
+
+const run = promisify(execFile);
+
+/** A checkout of its own, since its sources are changed. */
+let directory: string;
+let stack: ChildProcess;
+let output = '';
+let port: number;
+const settings = () => ({
+  ...process.env,
+  COMPOSE_PROJECT_NAME: `dev-test-${CHECKOUT}`,
+  HTTP_PORT: String(port),
+  WEB_REPLICAS: '1',
+});
+const get = async (path = '/') => (await fetch(`http://localhost:${port}${path}`)).text();
+
+async function edit(path: string, from: string, to: string): Promise<void> {
+  const file = join(directory, path);
+  const source = await readFile(file, 'utf8');
+  expect(source).toContain(from);
+  await writeFile(file, source.replace(from, to));
+}
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'dev-test-'));
+  port = await freePort();
+  const { stdout } = await run('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard']);
+  for (const path of [...stdout.split('\0').filter(Boolean), '.env']) {
+    await cp(path, join(directory, path)).catch((error) => {
+      // No .env where the images are the official ones; and git lists what was deleted.
+      if (error.code !== 'ENOENT') throw error;
+    });
+  }
+  stack = spawn('./stack', ['dev'], { cwd: directory, env: settings(), stdio: ['ignore', 'pipe', 'pipe'] });
+  for (const stream of [stack.stdout, stack.stderr])
+    stream?.setEncoding('utf8').on('data', (text) => (output += text));
+  try {
+    await vi.waitFor(async () => expect(await get()).toContain('Hello Linode!'), {
+      timeout: 200_000,
+      interval: 500,
+    });
+    await until(() => output.includes('Watch enabled'));
+  } catch (error) {
+    console.error(output);
+    throw error;
+  }
+});
+
+afterAll(async () => {
+  stack.kill('SIGINT');
+  await once(stack, 'exit');
+  await run('docker', ['compose', 'down', '--volumes', '--rmi', 'local'], {
+    cwd: directory,
+    env: settings(),
+  });
+  await rm(directory, { recursive: true });
+});
+
+it('a change of the application reaches the running stack', async () => {
+  await edit('web/src/app.ts', 'Hello Linode!', 'Hello, developer!');
+  await until(async () => (await get()).startsWith('Hello, developer!'));
+  expect(await get()).toMatch(/^Hello, developer! {2}This page has been viewed \d+ time/);
+});
+
+it('a change of nginx.conf reaches the running stack', async () => {
+  await edit(
+    'nginx/nginx.conf',
+    'location = /healthz { return 404; }',
+    'location = /healthz { return 200 "changed"; }',
+  );
+  await until(async () => (await get('/healthz')) === 'changed');
+  expect(await get('/healthz')).toBe('changed');
+});
