@@ -67,6 +67,10 @@ describe.each(Object.entries(TOOLS))('the base image of %s', (name, tools) => {
   });
 });
 
+it('node is where the start command of web looks for it', async () => {
+  expect((await sh('NODE', 'command -v node')).output).toBe('/usr/local/bin/node\n');
+});
+
 describe.each([
   ['NODE', 'node --version', '026.000'],
   // add_header_inherit, max_headers: nginx.conf
