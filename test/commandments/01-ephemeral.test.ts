@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { until } from '../chaos/faults.ts';
 import { figure, healthy, SERVICES, stack, visit } from '../stack/services.ts';
 import { docker, inspect } from '../stack/stack.ts';
 
@@ -26,6 +27,8 @@ it.for(SERVICES)(
     expect(made).toHaveLength(destroyed.length);
     expect(made.filter((id) => destroyed.includes(id))).toEqual([]);
     expect(await started()).toEqual(startedBefore);
+    // NGINX asks Docker's DNS once a second for the replicas.
+    await until(async () => (await fetch(stack.address, { method: 'HEAD' })).ok);
     expect(await visit()).toBe(before + 1);
   },
 );
