@@ -6,8 +6,8 @@ cd "$(dirname "$0")"
 # shellcheck source=host/lib.sh
 . ./lib.sh
 
-# Debian 12's own Docker is 20.10, with a Compose of another age. The next suite's needs only the glibc of Debian 12,
-# but for runc. Of that suite these packages are taken, and updated, and nothing else.
+# Debian 12's own Docker is 20.10, with a Compose of another age. Forky's needs only the glibc of Debian 12, but for
+# runc. Of that suite these packages are taken, and updated, and nothing else.
 PINNED_SUITE=forky
 
 install_pinned() {

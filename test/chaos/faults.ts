@@ -28,7 +28,10 @@ async function probe(id: string): Promise<void> {
 
 /** SIGKILL from outside, so that Docker sees a crash and its restart policy acts; `docker kill` would suspend it. */
 export async function crash(id: string): Promise<Heal> {
-  process.kill(Number(await pidOf(id)), 'SIGKILL');
+  const pid = Number(await pidOf(id));
+  // 0, of a container that is down, would be the process group of whoever asks.
+  if (!(pid > 0)) throw new Error(`${id} has no process to kill`);
+  process.kill(pid, 'SIGKILL');
   return () => until(() => probe(id).then(() => true));
 }
 

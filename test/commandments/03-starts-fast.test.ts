@@ -22,7 +22,9 @@ async function firstAnswer(port: number, args: string[]): Promise<number> {
   }
 }
 
-it('web counts its first visit in at most twice the time in which a bare server says anything', async (context) => {
+it('web counts its first visit in at most twice the time in which a bare server says anything', {
+  timeout: 180_000,
+}, async (context) => {
   const web = await container('web');
   const image = await inspect(web, '{{.Image}}');
   const address = async (service: string) =>

@@ -56,8 +56,10 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  stack.kill('SIGINT');
-  await once(stack, 'exit');
+  if (stack.exitCode === null) {
+    stack.kill('SIGINT');
+    await once(stack, 'exit');
+  }
   await run('docker', ['compose', 'down', '--volumes', '--rmi', 'local'], {
     cwd: directory,
     env: settings(),

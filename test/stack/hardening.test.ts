@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { until } from '../chaos/faults.ts';
-import { container, containers, processes, SERVICES, stack, visit } from './services.ts';
+import { container, containers, healthy, processes, SERVICES, stack, visit } from './services.ts';
 import { attempt, docker, inspect } from './stack.ts';
 
 const run = promisify(execFile);
@@ -80,6 +80,18 @@ describe('what they can write', () => {
       expect([place, code]).toEqual([place, 1]);
       expect(output).toMatch(/EROFS|EACCES|ENOENT/);
     }
+    const write = "require('node:fs').writeFileSync('/app/new', '')";
+    const asRoot = await attempt(
+      'docker',
+      'exec',
+      '--user',
+      'root',
+      await container('web'),
+      NODE,
+      '-e',
+      write,
+    );
+    expect(asRoot.output).toContain('EROFS');
   });
 
   it('nothing that is written to a tmpfs can be run', async () => {
@@ -97,15 +109,15 @@ describe('how much they can take', () => {
       ({ code, stdout, stderr }) => ({ code, output: stdout + stderr }),
     );
 
-  it.each(['nginx', 'redis', 'postgres'])(
-    '%s is killed when it takes more memory than its limit',
-    async (service) => {
-      // `tail` keeps what has no line break.
-      expect(
-        (await beside(service, 'sh', '-c', 'head -c 700m /dev/zero | tail > /dev/null; exit $?')).code,
-      ).toBe(137);
-    },
-  );
+  it.each([
+    ['nginx', '100m'],
+    ['redis', '200m'],
+    ['postgres', '800m'],
+  ])('%s is killed when it takes more memory than its limit: %s', async (service, amount) => {
+    // `tail` keeps what has no line break.
+    const take = `head -c ${amount} /dev/zero | tail > /dev/null; exit $?`;
+    expect((await beside(service, 'sh', '-c', take)).code).toBe(137);
+  });
 
   it('web is killed when it takes more memory than its limit', async () => {
     expect((await beside('web', NODE, '-e', 'Buffer.alloc(400e6, 1)')).code).toBe(137);
@@ -280,22 +292,46 @@ describe('secrets', () => {
   it('no password is in what docker inspect says, in a log, in a list of processes, or in an image', async () => {
     await visit();
     const secrets = [await secret('web'), await secret('postgres')];
-    const ids = await containers();
+    const ids = (await stack.compose('ps', '--all', '--quiet')).trim().split('\n');
     const images = await Promise.all(ids.map((id) => inspect(id, '{{.Image}}')));
     const said = [
       (await docker('inspect', ...ids, ...images)).stdout,
       await stack.compose('logs', '--no-color'),
-      JSON.stringify(await Promise.all(ids.map(processes))),
+      JSON.stringify(await Promise.all((await containers()).map(processes))),
       ...(await Promise.all(images.map(async (id) => (await docker('history', '--no-trunc', id)).stdout))),
     ].join('\n');
     expect(said).toContain('PGPASSWORD_FILE');
     for (const password of secrets) expect(said).not.toContain(password);
 
-    const search = `docker save ${[...new Set(images)].join(' ')} | grep --count --text --fixed-strings`;
+    // Every file of every container, volumes left out.
     const patterns = secrets.flatMap((password) => ['-e', password]).join(' ');
-    expect((await attempt('sh', '-c', `${search} ${patterns}`)).output.trim()).toBe('0');
+    const search = async (id: string, pattern: string) =>
+      Number(
+        (await attempt('sh', '-c', `docker export ${id} | grep --count --text --fixed-strings ${pattern}`))
+          .output,
+      );
+    for (const id of ids) expect(await search(id, patterns)).toBe(0);
     // The search does find what is there.
-    expect(Number((await attempt('sh', '-c', `${search} 'Hello Linode!'`)).output)).toBeGreaterThan(0);
+    expect(await search(await container('web'), "'Hello Linode!'")).toBeGreaterThan(0);
+  });
+
+  it('no process keeps a password in its environment, once the database is there', async () => {
+    const secrets = [await secret('web'), await secret('postgres')];
+    await stack.compose('restart', 'postgres');
+    await healthy(await container('postgres'));
+    for (const id of await containers()) {
+      for (const { pid } of await processes(id)) {
+        const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
+        for (const password of secrets) expect(environment).not.toContain(password);
+      }
+    }
+    expect(await readFile(`/proc/${await pid('web')}/environ`, 'utf8')).toContain('PGPASSWORD_FILE');
+  });
+
+  it('passwords, which runs as root, has no capability, no network and a root that it cannot write', async () => {
+    const id = (await stack.compose('ps', '--all', '--quiet', 'passwords')).trim();
+    const host = '{{.HostConfig.CapDrop}} {{.HostConfig.NetworkMode}} {{.HostConfig.ReadonlyRootfs}}';
+    expect(await inspect(id, host)).toBe('[ALL] none true');
   });
 });
 

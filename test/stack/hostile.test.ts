@@ -34,6 +34,8 @@ type Row = [what: string, request: string, status: number | number[], counts: nu
 const TABLE: Record<string, Row[]> = {
   'request lines': [
     ['HTTP/1.0 without a host', 'GET / HTTP/1.0\r\n\r\n', 200, 1],
+    ['HTTP/0.9', 'GET /\r\n', [], 0],
+    ['HTTP/0.9 for a reset', 'GET /resetcounter\r\n', [], 0],
     ['HTTP/2.0 in plain text', get({ version: 'HTTP/2.0' }), 400, 0],
     ['HTTP/9.9', get({ version: 'HTTP/9.9' }), 400, 0],
     ['no version that is one', get({ version: 'HTTPS/1.1' }), 400, 0],
@@ -71,6 +73,10 @@ const TABLE: Record<string, Row[]> = {
     ['/resetcounter escaped', target('/%72esetcounter'), 404, 0],
     ['/resetcounter through another path', target('/x/../resetcounter'), 404, 0],
     ['/resetcounter after two slashes', target('//resetcounter'), 404, 0],
+    ['a fragment', target('/#/resetcounter'), 400, 0],
+    ['/readyz between a host and a fragment', target('//u@h/readyz#'), 400, 0],
+    ['/resetcounter between a host and a fragment', target('//u@h/resetcounter#'), 400, 0],
+    ['a host that is none, and a fragment', target('//a@[/#'), 400, 0],
     ['/healthz', target('/healthz'), 404, 0],
     ['/healthz escaped', target('/%68ealthz'), 404, 0],
     ['/healthz in capitals', target('/HEALTHZ'), 404, 0],
@@ -191,6 +197,8 @@ describe.each(Object.entries(TABLE))('%s', (_group, rows) => {
     expect(await visit()).toBe(before + counts + 1);
 
     expect(response).not.toMatch(/ {4}at |nginx\/|express/i);
+    // HTTP/0.9 has no headers.
+    if (answers.length === 0) return;
     for (const name of ['Content-Security-Policy', 'X-Content-Type-Options: nosniff', 'Referrer-Policy']) {
       expect(response).toContain(`\r\n${name}`);
     }
@@ -201,18 +209,24 @@ describe('slow clients', () => {
   const open = () => connect(Number(port), 'localhost').on('error', () => {});
 
   it.concurrent.each([
-    ['that say nothing', '', ''],
-    ['that send a byte of a header now and then', 'GET / HTTP/1.1\r\nX: ', 'a'],
-    ['that promise a body and do not send it', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n', ''],
-    ['that have had an answer and say nothing more', 'GET /x HTTP/1.1\r\nHost: a\r\n\r\n', ''],
-  ])('are cut off: those %s', { timeout: 45_000 }, async (_which, first, again) => {
+    ['that say nothing', '', '', 15_000],
+    ['that send a byte of a header now and then', 'GET / HTTP/1.1\r\nX: ', 'a', 15_000],
+    [
+      'that promise a body and do not send it',
+      'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n',
+      '',
+      10_000,
+    ],
+    ['that have had an answer and say nothing more', 'GET /x HTTP/1.1\r\nHost: a\r\n\r\n', '', 40_000],
+  ])('are cut off: those %s', { timeout: 45_000 }, async (_which, first, again, limit) => {
     const socket = open();
     socket.write(first);
     const trickle = setInterval(() => socket.write(again), 1000);
     try {
       // An end or a reset from the other side; nothing here closes it.
-      await once(socket.resume(), 'close', { signal: AbortSignal.timeout(40_000) });
-      expect(socket.destroyed).toBe(true);
+      await expect(
+        once(socket.resume(), 'close', { signal: AbortSignal.timeout(limit) }),
+      ).resolves.toBeDefined();
     } finally {
       clearInterval(trickle);
       socket.destroy();

@@ -35,7 +35,7 @@ export function createApp({ counter, readiness, log, resetToken }: AppOptions): 
   app.enable('strict routing');
   // No route reads a query.
   app.set('query parser', false);
-  // NGINX says whom it asks for. Nobody else is believed: a client that reaches us directly speaks for itself.
+  // NGINX says whom it asks for, and NGINX is on a private network.
   app.set('trust proxy', isPrivate);
 
   /** NGINX names each request; the same name in both logs joins them. */

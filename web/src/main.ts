@@ -93,6 +93,6 @@ try {
   main();
 } catch (error) {
   if (!(error instanceof ConfigError)) throw error;
-  process.stderr.write(`${error.message}\n`);
+  pino({ base: null }).fatal(error.message);
   process.exitCode = 1;
 }

@@ -30,7 +30,7 @@ export interface Refusal {
 
 /**
  * Who may reset: with a token, whoever bears it (RFC 6750), from anywhere; without, whoever asks from a private
- * network, but not because a page of another site made the browser ask.
+ * network, but not because a page of another site made the browser ask, as far as it says so.
  * @param token undefined: there is none
  * @returns for a request, undefined if it may; otherwise why not. Adds what RFC 6750 asks for to the response.
  */
@@ -40,7 +40,7 @@ export function resetGuard(token: string | undefined): (req: Request, res: Respo
       if (!isPrivate(req.ip ?? '')) {
         return { status: 403, reason: 'Forbidden: only private networks may reset' };
       }
-      // Browsers say where a request comes from; other clients say nothing.
+      // Browsers say where a request comes from, if it goes to https or to localhost.
       if (['cross-site', 'same-site'].includes(req.get('sec-fetch-site') ?? '')) {
         return { status: 403, reason: 'Forbidden: a page of another site may not reset' };
       }
