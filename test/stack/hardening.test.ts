@@ -81,16 +81,7 @@ describe('what they can write', () => {
       expect(output).toMatch(/EROFS|EACCES|ENOENT/);
     }
     const write = "require('node:fs').writeFileSync('/app/new', '')";
-    const asRoot = await attempt(
-      'docker',
-      'exec',
-      '--user',
-      'root',
-      await container('web'),
-      NODE,
-      '-e',
-      write,
-    );
+    const asRoot = await attempt('docker', 'exec', '--user', '0', await container('web'), NODE, '-e', write);
     expect(asRoot.output).toContain('EROFS');
   });
 
