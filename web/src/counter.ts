@@ -93,6 +93,11 @@ const ROUNDS = 6;
 /** Whoever begins an epoch installs it in Redis at once: give it so long (ms) before beginning another. */
 const INSTALL_MS = 20;
 
+/** How long a batch waits for visits, in lengths of the last batch, and at most (ms). With four, 64 visitors of three
+ * replicas make 56 commits a thousand visits, with two 79, without waiting 193. */
+const PATIENCE = 4;
+const MAX_PATIENCE_MS = 20;
+
 /** Somebody who waits for an answer, until it comes or the time is over. */
 class Waiter<T> {
   readonly promise: Promise<T>;
@@ -159,6 +164,11 @@ export class Counter {
   #redisFailedUntil = 0;
   #postgresCountsUntil = 0;
   #postgresDownSince: number | undefined;
+  /** How many visits were here when the last batch ended, and how long the next waits for as many (ms). */
+  #expected = 0;
+  #patienceMs = 0;
+  /** Ends that wait. */
+  #gathered: (() => void) | undefined;
   /** Who numbered the last batch here. */
   #numberedBy: Row['counting'] | undefined;
 
@@ -184,6 +194,7 @@ export class Counter {
   async visit(gone: () => boolean = () => false): Promise<number> {
     const waiter = this.#admit<number>(gone);
     this.#visits.push(waiter);
+    if (this.#visits.length >= this.#expected) this.#gathered?.();
     this.#counting ??= this.#count();
     return waiter.promise;
   }
@@ -208,6 +219,7 @@ export class Counter {
   /** Refuses what comes from now on, and resolves when all that waits has its answer: within the wait. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#gathered?.();
     await Promise.all([this.#counting, this.#resetting]);
   }
 
@@ -230,11 +242,28 @@ export class Counter {
   /** Group commit: visits that arrive while a batch is under way form the next. */
   async #count(): Promise<void> {
     while (this.#visits.length > 0) {
+      await this.#gather();
       const batch = this.#visits;
       this.#visits = [];
+      const since = this.#clock.now();
       await this.#serve(batch, () => this.#number(batch));
+      this.#patienceMs = Math.min(MAX_PATIENCE_MS, PATIENCE * (this.#clock.now() - since));
     }
     this.#counting = undefined;
+  }
+
+  /**
+   * Whoever was just answered comes back at once on a busy site, and one commit for many costs what one for few does:
+   * waits until as many visits are here as when the last batch ended. A single visitor never waits.
+   */
+  async #gather(): Promise<void> {
+    if (this.#visits.length >= this.#expected || this.#closed) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#clock.after(this.#patienceMs, resolve);
+    this.#gathered = resolve;
+    await promise;
+    this.#gathered = undefined;
+    cancel();
   }
 
   async #serve<T>(waiters: Waiter<T>[], work: () => Promise<void>): Promise<void> {
@@ -340,6 +369,8 @@ export class Counter {
       this.#numberedBy = counting;
       this.#log.info({ counting }, `${counting === 'redis' ? 'Redis' : 'Postgres'} counts`);
     }
+    // Before anybody is answered: who comes back at once must not be taken for one more.
+    this.#expected = visitors.length + this.#visits.length;
     let number = last - visitors.length;
     for (const visitor of visitors) visitor.resolve(++number);
   }
