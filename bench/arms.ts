@@ -1,0 +1,97 @@
+/** The arms of the benchmark, and the stack that has them all. */
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { build } from 'esbuild';
+import { CHECKOUT } from '../test/integration/containers.ts';
+import { Stack } from '../test/stack/stack.ts';
+
+/** What is compared: NGINX alone, Express alone, a visit, and a visit counted as the original does. */
+export const ARMS = ['constant', 'nothing', 'visit', 'original'] as const;
+
+/** Where NGINX has an arm: one of ARMS, or a revision of web. */
+export const path = (arm: string) => (arm === 'visit' ? '/' : `/${arm}`);
+
+// As Stack.start names it.
+const PROJECT = `bench-${CHECKOUT}`;
+const DIST = 'bench/dist';
+const CONSTANT = `default_type "text/html; charset=utf-8"; add_header Cache-Control no-store always;
+      return 200 "Hello Linode!  This page has been viewed 123456 time(s).";`;
+
+/**
+ * A stack with all arms behind its NGINX, to be removed by the caller.
+ * @param revisions of this repository, by names that a service may have: web/src of each becomes an arm
+ */
+export async function startArms(revisions: string[] = []): Promise<Stack> {
+  await rm(DIST, { recursive: true, force: true });
+  await mkdir(DIST, { recursive: true });
+  await bundle('bench/server.ts', 'server');
+  for (const revision of revisions) await bundleRevision(revision);
+  const arms = ['nothing', 'original', ...revisions];
+  const conf = await readFile('nginx/nginx.conf', 'utf8');
+  await writeFile(`${DIST}/nginx.conf`, withArms(conf, arms));
+  // Each arm is a service as web is, but for what it runs.
+  const services = Object.fromEntries(
+    arms.map((arm) => [
+      arm,
+      {
+        extends: { file: 'docker-compose.yml', service: 'web' },
+        image: `${PROJECT}-web`,
+        command: revisions.includes(arm) ? [`/bench/${arm}.mjs`] : ['/bench/server.mjs', arm],
+        volumes: [`./${DIST}:/bench:ro`],
+        // Idle while another is measured: a check is a start of Node.
+        healthcheck: { disable: true },
+      },
+    ]),
+  );
+  const nginx = { volumes: [`./${DIST}/nginx.conf:/etc/nginx/nginx.conf:ro`] };
+  await writeFile(`${DIST}/docker-compose.json`, JSON.stringify({ services: { ...services, nginx } }));
+
+  const stack = await Stack.start('bench', `${DIST}/docker-compose.json`);
+  await stack.sql("INSERT INTO visitors (site_id, site_name, visitor_count) VALUES (2, 'original', 0)");
+  return stack;
+}
+
+/** As web/build.mjs does. */
+async function bundle(entry: string, name: string): Promise<void> {
+  await build({
+    entryPoints: { [name]: entry },
+    outdir: DIST,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    outExtension: { '.js': '.mjs' },
+    banner: {
+      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+    },
+    alias: { 'body-parser': './web/no-body-parser.cjs' },
+    external: ['pg-native'],
+    logLevel: 'warning',
+  });
+}
+
+/** With today's packages: what is compared is web/src. */
+async function bundleRevision(revision: string): Promise<void> {
+  const tree = await mkdtemp(`${DIST}/tree-`);
+  const archive = execFileSync('git', ['archive', revision, 'web/src']);
+  execFileSync('tar', ['--extract', '--directory', tree], { input: archive });
+  await bundle(`${tree}/web/src/main.ts`, revision);
+}
+
+/** nginx.conf with a location for each arm beside `/`: the same lines, and other replicas. */
+function withArms(conf: string, arms: string[]): string {
+  const upstream = block(conf, /^ {2}upstream web \{\n[\s\S]*?^ {2}\}\n/m);
+  const location = block(conf, /^ {4}location \/ \{\n[\s\S]*?^ {4}\}\n/m);
+  const upstreams = arms.map((arm) => upstream.replaceAll('web', arm));
+  const locations = arms.map((arm) =>
+    location.replace('location /', `location = /${arm}`).replace('http://web', `http://${arm}/`),
+  );
+  return conf
+    .replace(upstream, `${upstream}${upstreams.join('')}`)
+    .replace(location, `${location}${locations.join('')}    location = /constant { ${CONSTANT} }\n`);
+}
+
+function block(text: string, pattern: RegExp): string {
+  const [found] = pattern.exec(text) ?? [];
+  if (found === undefined) throw new Error(`nginx.conf has nothing like ${pattern}: mend bench/arms.ts`);
+  return found;
+}

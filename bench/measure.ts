@@ -1,0 +1,133 @@
+/** One measurement of one arm: what the load generator saw, and what it cost each container. */
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { promisify } from 'node:util';
+import { getContainerRuntimeClient } from 'testcontainers';
+import { inspect, type Stack } from '../test/stack/stack.ts';
+import { path } from './arms.ts';
+
+const run = promisify(execFile);
+
+export interface Sample {
+  arm: string;
+  connections: number;
+  replicas: number;
+  requests: number;
+  /** Of the run, as the load generator measured it. */
+  seconds: number;
+  /** Answers other than 2xx and 3xx, and connections that failed. */
+  errors: number;
+  /** Latencies, in milliseconds. */
+  p50: number;
+  p99: number;
+  p999: number;
+  /** Processor seconds by service, of all its containers; `wrk`; and `rest`: the kernel, the engine, anything else. */
+  cpu: Record<string, number>;
+  /** The largest replica of the arm in MiB: what is its own, and all that is resident, shared pages of Node included. */
+  memory: { own: number; resident: number };
+  /** Transactions of Postgres that wrote. */
+  commits: number;
+  /** Commands that clients sent to Redis. */
+  commands: number;
+}
+
+/**
+ * Loads one arm for some seconds, over NGINX's address on the container network: the port on the host would go through
+ * docker-proxy, which is slower than what is measured.
+ */
+export async function measure(
+  stack: Stack,
+  arm: string,
+  connections: number,
+  seconds: number,
+): Promise<Sample> {
+  const before = await readings(stack);
+  const [nginx = ''] = await stack.containers('nginx');
+  const address = await inspect(
+    nginx,
+    `{{(index .NetworkSettings.Networks "${stack.project}_edge").IPAddress}}`,
+  );
+  const options = ['--threads', '1', '--connections', `${connections}`, '--duration', `${seconds}s`];
+  const url = `http://${address}:8080${path(arm)}`;
+  const { stdout } = await run('wrk', [...options, '--timeout', '10s', '--script', 'bench/wrk.lua', url]);
+  const after = await readings(stack);
+
+  const { cpu: generator, ...seen } = JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
+  const used = (service: string) => (after.cpu[service] ?? 0) - (before.cpu[service] ?? 0);
+  const cpu: Record<string, number> = { wrk: generator };
+  for (const service of Object.keys(after.cpu)) cpu[service] = used(service);
+  const containers = Object.values(cpu).reduce((sum, seconds) => sum + seconds, 0);
+  cpu.rest = after.busy - before.busy - containers;
+  // Of an arm that is another service, the column is still the application's.
+  const service = arm === 'visit' || arm === 'constant' ? 'web' : arm;
+  const ids = await stack.containers(service);
+  const memory = await Promise.all(ids.map(memoryOf));
+  return {
+    arm,
+    connections,
+    replicas: ids.length,
+    ...seen,
+    cpu,
+    memory: {
+      own: Math.max(...memory.map(({ own }) => own)),
+      resident: Math.max(...memory.map(({ resident }) => resident)),
+    },
+    commits: after.commits - before.commits,
+    commands: after.commands - before.commands,
+  };
+}
+
+interface Readings {
+  cpu: Record<string, number>;
+  busy: number;
+  commits: number;
+  commands: number;
+}
+
+async function readings(stack: Stack): Promise<Readings> {
+  const { container } = await getContainerRuntimeClient();
+  const containers = await container.dockerode.listContainers({
+    filters: { label: [`com.docker.compose.project=${stack.project}`] },
+  });
+  const cpu: Record<string, number> = {};
+  await Promise.all(
+    containers.map(async ({ Id, Labels }) => {
+      const stats = await container.dockerode.getContainer(Id).stats({ stream: false, 'one-shot': true });
+      const service = Labels['com.docker.compose.service'] ?? '';
+      cpu[service] = (cpu[service] ?? 0) + stats.cpu_stats.cpu_usage.total_usage / 1e9;
+    }),
+  );
+  // Each transaction that writes takes one number, and none other does.
+  const commits = Number(await stack.sql('SELECT pg_snapshot_xmax(pg_current_snapshot())'));
+  const statistics = await stack.compose('exec', '-T', 'redis', 'redis-cli', 'INFO', 'commandstats');
+  // What clients send, but for EXISTS and GET, which the counter's script calls too: of the original each comes with an INCR.
+  const calls = (command: string) =>
+    Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(statistics)?.[1] ?? 0);
+  const commands = calls('evalsha') + 3 * calls('incr');
+  return { cpu, busy: busySeconds(), commits, commands };
+}
+
+/** What all processors of this machine worked since its start. */
+function busySeconds(): number {
+  const milliseconds = cpus().reduce(
+    (sum, { times }) => sum + times.user + times.nice + times.sys + times.irq,
+    0,
+  );
+  return milliseconds / 1000;
+}
+
+/** In MiB, of all processes of a container, as the kernel tells. Linux alone, on the engine's own machine. */
+async function memoryOf(id: string): Promise<{ own: number; resident: number }> {
+  const pids = (await run('docker', ['top', id, '-o', 'pid'])).stdout.trim().split('\n').slice(1);
+  const sizes = await Promise.all(
+    pids.map(async (pid) => {
+      const status = await readFile(`/proc/${pid.trim()}/status`, 'utf8');
+      const kib = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0);
+      return { own: kib('RssAnon') / 1024, resident: kib('VmRSS') / 1024 };
+    }),
+  );
+  const sum = (of: (size: { own: number; resident: number }) => number) =>
+    sizes.reduce((total, size) => total + of(size), 0);
+  return { own: sum(({ own }) => own), resident: sum(({ resident }) => resident) };
+}
