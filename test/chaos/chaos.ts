@@ -101,6 +101,23 @@ export const SCENARIOS: Scenario[] = [
     slowest: bounded,
   },
   {
+    // Two that refuse at once and one that is silent: visitors wait for the one.
+    name: 'two of three web: cut off from postgres, which then pauses',
+    lasts: 1500,
+    inject: async (stack) => {
+      const [[first = '', second = ''], [postgres = '']] = await Promise.all([
+        stack.containers('web'),
+        stack.containers('postgres'),
+      ]);
+      const heal = await together(cutBetween(first, postgres), cutBetween(second, postgres));
+      // Longer than a replica waits for Postgres.
+      await sleep(7000);
+      return together(Promise.resolve(heal), pause(postgres));
+    },
+    mayFail: false,
+    slowest: () => 2500,
+  },
+  {
     name: 'redis and web: SIGKILL',
     lasts: 0,
     inject: async (stack) => together(one('redis', crash)(stack), one('web', crash)(stack)),
