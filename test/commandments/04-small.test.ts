@@ -45,7 +45,7 @@ it('web is smaller than the image it is built from, for it takes of it only Node
 it('web holds no package manager, no shell, no compiler, no development dependency', async () => {
   const paths = (await listing(await container('web'))).map((line) => line.split(/\s+/)[5] ?? '');
   expect(paths).toContain('usr/local/bin/node');
-  expect(paths).toContain('app/main.mjs');
+  expect(paths).toContain('app/main.cjs');
   const programs =
     /(^|\/)(npm|npx|yarn|corepack|apt(-get)?|dpkg|apk|sh|bash|dash|busybox|tsc|esbuild|gcc|cc|curl|wget)$/;
   expect(paths.filter((path) => programs.test(path))).toEqual([]);

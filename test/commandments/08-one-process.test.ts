@@ -9,7 +9,7 @@ const TREES: Record<Service, { first: RegExp; others: RegExp; atMost: number }> 
   // The init, and what it was told to start.
   web: {
     first: /^\/sbin\/docker-init -- \/usr\/local\/bin\/node/,
-    others: /^\/usr\/local\/bin\/node .*main\.mjs$/,
+    others: /^\/usr\/local\/bin\/node .*main\.cjs$/,
     atMost: 1,
   },
   redis: { first: /^redis-server/, others: /^$/, atMost: 0 },

@@ -63,6 +63,26 @@ it('commits the visits of visitors who come back once, though they come one afte
   expect(commits() - before).toBe(1);
 });
 
+it('does not wait for the last of twenty', async () => {
+  const { counter, commits } = start();
+  await visits(counter, 20);
+  const before = commits();
+  expect(await visits(counter, 19)).toEqual(Array.from({ length: 19 }, (_, i) => 21 + i));
+  expect(commits() - before).toBe(1);
+});
+
+it('waits for the second last of twenty', async () => {
+  const { counter, commits, pass } = start();
+  await visits(counter, 20);
+  const before = commits();
+  const coming = visits(counter, 18);
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+  expect(commits()).toBe(before);
+  pass(20);
+  await coming;
+  expect(commits() - before).toBe(1);
+});
+
 it('does not wait for visitors who stay away for longer than 20 ms', async () => {
   const { counter, pass } = start();
   await visits(counter, 8);

@@ -1,3 +1,4 @@
+import { createServer } from 'node:http';
 import { createHttpTerminator } from 'http-terminator';
 import { pino } from 'pino';
 import { createApp, type Readiness } from './app.ts';
@@ -43,17 +44,19 @@ function main(): void {
     return probing;
   }
 
-  const server = createApp({ counter, readiness, log, resetToken: config.resetToken }).listen(
-    config.port,
-    (error) => {
-      if (error) die(`cannot listen on port ${config.port}: free it, or set PORT to another`, error);
-      log.info({ address: server.address(), pid: process.pid }, 'listening');
-    },
+  const options = {
+    // NGINX keeps idle connections to us for 60 s: close them later than it does, or it may send a request into a
+    // connection that we are just closing.
+    keepAliveTimeout: 65_000,
+    headersTimeout: 66_000,
+    // A request without a body has none to wait for.
+    optimizeEmptyRequests: true,
+  };
+  const server = createServer(options, createApp({ counter, readiness, log, resetToken: config.resetToken }));
+  server.on('error', (error) =>
+    die(`cannot listen on port ${config.port}: free it, or set PORT to another`, error),
   );
-  // NGINX keeps idle connections to us for 60 s: close them later than it does, or it may send a request into a
-  // connection that we are just closing.
-  server.keepAliveTimeout = 65_000;
-  server.headersTimeout = 66_000;
+  server.listen(config.port, () => log.info({ address: server.address(), pid: process.pid }, 'listening'));
   const terminator = createHttpTerminator({ server, gracefulTerminationTimeout: config.shutdownGraceMs });
 
   async function shutdown(signal: NodeJS.Signals): Promise<void> {

@@ -1,4 +1,4 @@
-import { Pool } from 'pg';
+import { Pool, type PoolClient } from 'pg';
 import { type PostgresStore, type Row, StoreError } from './counter.ts';
 
 const ROW = 'visitor_count, epoch, counting';
@@ -9,7 +9,6 @@ const ROW = 'visitor_count, epoch, counting';
  */
 const NEXT_EPOCH = 'GREATEST(epoch + 1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)';
 
-// Unnamed: a named statement belongs to a session, and PGlite has one session for all connections.
 const READ = `SELECT ${ROW} FROM visitors WHERE site_id = 1`;
 
 // GREATEST: replies, and so commits, arrive in any order and some of them twice.
@@ -40,6 +39,9 @@ const WAS_RESET = 'SELECT id FROM resets WHERE id = $1';
 /** Owns a pool of connections to Postgres until close(). */
 export class PostgresCounter implements PostgresStore {
   readonly #pool: Pool;
+  /** A number for each connection. */
+  readonly #sessions = new WeakMap<PoolClient, number>();
+  #connected = 0;
 
   /**
    * @param url postgres://user:password@host:port/database, with sslmode and sslrootcert as libpq has them
@@ -67,32 +69,35 @@ export class PostgresCounter implements PostgresStore {
     // A connection that breaks fails the query that it carries. One that carries none, in the pool or on the way from
     // or to it, only says so: nothing is lost, but without a listener the process would end.
     this.#pool.on('error', () => {});
-    this.#pool.on('connect', (client) => client.on('error', () => {}));
+    this.#pool.on('connect', (client) => {
+      client.on('error', () => {});
+      this.#sessions.set(client, ++this.#connected);
+    });
   }
 
   async read(): Promise<Row> {
-    return required(await this.#query(READ, []));
+    return required(await this.#query('read', READ, []));
   }
 
   async record(epoch: number, count: number): Promise<boolean> {
-    const { changed } = await this.#query(RECORD, [epoch, count]);
+    const { changed } = await this.#query('record', RECORD, [epoch, count]);
     return changed === 1;
   }
 
   async takeOver(n: number, insist: boolean): Promise<Row | undefined> {
-    const { row } = await this.#query(TAKE_OVER, [n, insist]);
+    const { row } = await this.#query('take over', TAKE_OVER, [n, insist]);
     return row;
   }
 
   async handBack(seen: number): Promise<Row | undefined> {
-    const { row } = await this.#query(HAND_BACK, [seen]);
+    const { row } = await this.#query('hand back', HAND_BACK, [seen]);
     return row;
   }
 
   async reset(id: string, seen: number): Promise<Row | 'moved' | 'done'> {
-    const { row } = await this.#query(RESET, [id, seen]);
+    const { row } = await this.#query('reset', RESET, [id, seen]);
     if (row) return row;
-    const { changed } = await this.#query(WAS_RESET, [id]);
+    const { changed } = await this.#query('was reset', WAS_RESET, [id]);
     return changed ? 'done' : 'moved';
   }
 
@@ -100,12 +105,19 @@ export class PostgresCounter implements PostgresStore {
     await this.#pool.end();
   }
 
-  async #query(text: string, values: unknown[]): Promise<{ row: Row | undefined; changed: number | null }> {
+  /** Under a name a statement is prepared once in each session: parsing and planning take as long as the update itself. */
+  async #query(
+    statement: string,
+    text: string,
+    values: unknown[],
+  ): Promise<{ row: Row | undefined; changed: number | null }> {
     try {
       const client = await this.#pool.connect();
       let failure: unknown;
       try {
-        const { rows, rowCount } = await client.query(text, values);
+        // And once for each connection: all those to PGlite share one session.
+        const name = `${statement} ${this.#sessions.get(client)}`;
+        const { rows, rowCount } = await client.query({ name, text, values });
         return { row: rows[0]?.epoch ? toRow(rows[0]) : undefined, changed: rowCount };
       } catch (error) {
         failure = error;
