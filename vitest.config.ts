@@ -8,7 +8,12 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['web/src/**/*.test.ts', 'test/*.test.ts', 'test/simulation/**/*.test.ts'],
+          include: [
+            'web/src/**/*.test.ts',
+            'bench/*.test.ts',
+            'test/*.test.ts',
+            'test/simulation/**/*.test.ts',
+          ],
         },
       },
       {

@@ -5,11 +5,15 @@ import { build } from 'esbuild';
 import { CHECKOUT } from '../test/integration/containers.ts';
 import { Stack } from '../test/stack/stack.ts';
 
-/** What is compared: NGINX alone, Express alone, a visit, and a visit counted as the original does. */
-export const ARMS = ['constant', 'nothing', 'visit', 'original'] as const;
+/** What is compared, docs/performance.md: NGINX alone, Express alone, a visit, and a visit counted as the original does. */
+export const ARMS = ['constant', 'nothing', 'lean', 'visit', 'original'] as const;
+/** The two things that a visit waits for. */
+export const PARTS = ['script', 'commit'] as const;
 
-/** Where NGINX has an arm: one of ARMS, or a revision of web. */
+/** Where NGINX has an arm: one of these, or a revision of web. */
 export const path = (arm: string) => (arm === 'visit' ? '/' : `/${arm}`);
+/** The service that answers for an arm. */
+export const service = (arm: string) => (arm === 'visit' ? 'web' : arm === 'constant' ? 'nginx' : arm);
 
 // As Stack.start names it.
 const PROJECT = `bench-${CHECKOUT}`;
@@ -26,7 +30,7 @@ export async function startArms(revisions: string[] = []): Promise<Stack> {
   await mkdir(DIST, { recursive: true });
   await bundle('bench/server.ts', 'server');
   for (const revision of revisions) await bundleRevision(revision);
-  const arms = ['nothing', 'original', ...revisions];
+  const arms = [...ARMS, ...PARTS, ...revisions].filter((arm) => !['constant', 'visit'].includes(arm));
   const conf = await readFile('nginx/nginx.conf', 'utf8');
   await writeFile(`${DIST}/nginx.conf`, withArms(conf, arms));
   // Each arm is a service as web is, but for what it runs.
@@ -36,7 +40,7 @@ export async function startArms(revisions: string[] = []): Promise<Stack> {
       {
         extends: { file: 'docker-compose.yml', service: 'web' },
         image: `${PROJECT}-web`,
-        command: revisions.includes(arm) ? [`/bench/${arm}.mjs`] : ['/bench/server.mjs', arm],
+        command: revisions.includes(arm) ? [`/bench/${arm}.cjs`] : ['/bench/server.cjs', arm],
         volumes: [`./${DIST}:/bench:ro`],
         // Idle while another is measured: a check is a start of Node.
         healthcheck: { disable: true },
@@ -47,7 +51,7 @@ export async function startArms(revisions: string[] = []): Promise<Stack> {
   await writeFile(`${DIST}/docker-compose.json`, JSON.stringify({ services: { ...services, nginx } }));
 
   const stack = await Stack.start('bench', `${DIST}/docker-compose.json`);
-  await stack.sql("INSERT INTO visitors (site_id, site_name, visitor_count) VALUES (2, 'original', 0)");
+  await stack.sql("INSERT INTO visitors (site_id, site_name, visitor_count) VALUES (2, 'bench', 0)");
   return stack;
 }
 
@@ -58,12 +62,10 @@ async function bundle(entry: string, name: string): Promise<void> {
     outdir: DIST,
     bundle: true,
     platform: 'node',
-    format: 'esm',
-    outExtension: { '.js': '.mjs' },
-    banner: {
-      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-    },
-    alias: { 'body-parser': './web/no-body-parser.cjs' },
+    format: 'cjs',
+    outExtension: { '.js': '.cjs' },
+    minifyWhitespace: true,
+    minifySyntax: true,
     external: ['pg-native'],
     logLevel: 'warning',
   });
@@ -78,10 +80,10 @@ async function bundleRevision(revision: string): Promise<void> {
 }
 
 /** nginx.conf with a location for each arm beside `/`: the same lines, and other replicas. */
-function withArms(conf: string, arms: string[]): string {
+export function withArms(conf: string, arms: string[]): string {
   const upstream = block(conf, /^ {2}upstream web \{\n[\s\S]*?^ {2}\}\n/m);
   const location = block(conf, /^ {4}location \/ \{\n[\s\S]*?^ {4}\}\n/m);
-  const upstreams = arms.map((arm) => upstream.replaceAll('web', arm));
+  const upstreams = arms.map((arm) => upstream.replaceAll(/\bweb\b(?=[ :])/g, arm));
   const locations = arms.map((arm) =>
     location.replace('location /', `location = /${arm}`).replace('http://web', `http://${arm}/`),
   );

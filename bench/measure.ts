@@ -1,11 +1,10 @@
 /** One measurement of one arm: what the load generator saw, and what it cost each container. */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
 import { promisify } from 'node:util';
 import { getContainerRuntimeClient } from 'testcontainers';
 import { inspect, type Stack } from '../test/stack/stack.ts';
-import { path } from './arms.ts';
+import { path, service } from './arms.ts';
 
 const run = promisify(execFile);
 
@@ -13,6 +12,7 @@ export interface Sample {
   arm: string;
   connections: number;
   replicas: number;
+  /** Answered as they should be. */
   requests: number;
   /** Of the run, as the load generator measured it. */
   seconds: number;
@@ -42,7 +42,6 @@ export async function measure(
   connections: number,
   seconds: number,
 ): Promise<Sample> {
-  const before = await readings(stack);
   const [nginx = ''] = await stack.containers('nginx');
   const address = await inspect(
     nginx,
@@ -50,18 +49,17 @@ export async function measure(
   );
   const options = ['--threads', '1', '--connections', `${connections}`, '--duration', `${seconds}s`];
   const url = `http://${address}:8080${path(arm)}`;
+  const before = await readings(stack);
   const { stdout } = await run('wrk', [...options, '--timeout', '10s', '--script', 'bench/wrk.lua', url]);
   const after = await readings(stack);
 
   const { cpu: generator, ...seen } = JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
-  const used = (service: string) => (after.cpu[service] ?? 0) - (before.cpu[service] ?? 0);
+  const used = (name: string) => (after.cpu[name] ?? 0) - (before.cpu[name] ?? 0);
   const cpu: Record<string, number> = { wrk: generator };
-  for (const service of Object.keys(after.cpu)) cpu[service] = used(service);
+  for (const name of Object.keys(after.cpu)) cpu[name] = used(name);
   const containers = Object.values(cpu).reduce((sum, seconds) => sum + seconds, 0);
   cpu.rest = after.busy - before.busy - containers;
-  // Of an arm that is another service, the column is still the application's.
-  const service = arm === 'visit' || arm === 'constant' ? 'web' : arm;
-  const ids = await stack.containers(service);
+  const ids = await stack.containers(service(arm));
   const memory = await Promise.all(ids.map(memoryOf));
   return {
     arm,
@@ -105,16 +103,18 @@ async function readings(stack: Stack): Promise<Readings> {
   const calls = (command: string) =>
     Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(statistics)?.[1] ?? 0);
   const commands = calls('evalsha') + 3 * calls('incr');
-  return { cpu, busy: busySeconds(), commits, commands };
+  return { cpu, busy: await busySeconds(), commits, commands };
 }
 
-/** What all processors of this machine worked since its start. */
-function busySeconds(): number {
-  const milliseconds = cpus().reduce(
-    (sum, { times }) => sum + times.user + times.nice + times.sys + times.irq,
-    0,
-  );
-  return milliseconds / 1000;
+/** What all processors of this machine worked since its start. Not os.cpus(), which leaves out what networking takes. */
+async function busySeconds(): Promise<number> {
+  const [user = 0, nice = 0, system = 0, _idle, _waiting, irq = 0, softirq = 0] = (
+    await readFile('/proc/stat', 'utf8')
+  )
+    .split(/\s+/, 8)
+    .slice(1)
+    .map(Number);
+  return (user + nice + system + irq + softirq) / 100;
 }
 
 /** In MiB, of all processes of a container, as the kernel tells. Linux alone, on the engine's own machine. */

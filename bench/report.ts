@@ -1,60 +1,81 @@
-/** What the samples say: medians, and the range where one is asked for. */
+/** What the samples say: medians and ranges, in Markdown. */
+import { service } from './arms.ts';
 import type { Sample } from './measure.ts';
 
 export function median(values: number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
-/** `medians (least to most)`. */
+/** Answers a second. */
+export const rate = ({ requests, seconds }: Sample) => requests / seconds;
+/** Processor time of an answer, in microseconds: a service's, or that of everything but the load generator. */
+export const cost = (sample: Sample, name: string) => ((sample.cpu[name] ?? 0) / sample.requests) * 1e6;
+export const costOfAll = (sample: Sample) =>
+  Object.keys(sample.cpu).reduce((sum, name) => (name === 'wrk' ? sum : sum + cost(sample, name)), 0);
+export const commits = ({ commits, requests }: Sample) => commits / requests;
+
+/** `median (least to most)`. */
 function range(values: number[], digits: number): string {
   const text = (value: number) => value.toFixed(digits);
   return `${text(median(values))} (${text(Math.min(...values))} to ${text(Math.max(...values))})`;
 }
 
-/** Visits a second. */
-const rate = ({ requests, seconds }: Sample) => requests / seconds;
-
-/**
- * A Markdown table, a line for each arm and number of connections: the ratio is that of the medians to those of the arm
- * `nothing`; processor microseconds are a visit's.
- */
-export function table(samples: Sample[]): string {
-  const headings = ['connections', 'arm', 'a second', 'of nothing', 'p50 ms', 'p99 ms', 'p99.9 ms'].concat(
-    ['errors', 'commits / 1000', 'Redis commands / 1000', 'CPU µs: nginx', 'app', 'redis', 'postgres'],
-    ['wrk', 'rest', 'own MiB', 'resident MiB'],
-  );
-  const lines = [...Map.groupBy(samples, ({ arm, connections }) => `${connections} ${arm}`).values()].map(
-    (same) => {
-      const [{ arm, connections } = { arm: '', connections: 0 }] = same;
-      const nothing = samples.filter((s) => s.arm === 'nothing' && s.connections === connections);
-      const middle = (of: (sample: Sample) => number, digits = 0) => median(same.map(of)).toFixed(digits);
-      const cpu = (service: string) => middle((s) => ((s.cpu[service] ?? 0) / s.requests) * 1e6);
-      return [
-        connections,
-        arm,
-        range(same.map(rate), 0),
-        (median(same.map(rate)) / median(nothing.map(rate))).toFixed(2),
-        middle((s) => s.p50, 1),
-        range(
-          same.map((s) => s.p99),
-          1,
-        ),
-        middle((s) => s.p999, 1),
-        same.reduce((sum, { errors }) => sum + errors, 0),
-        middle((s) => (s.commits / s.requests) * 1000),
-        middle((s) => (s.commands / s.requests) * 1000),
-        cpu('nginx'),
-        arm === 'constant' ? 0 : cpu(arm === 'visit' ? 'web' : arm),
-        cpu('redis'),
-        cpu('postgres'),
-        cpu('wrk'),
-        cpu('rest'),
-        middle((s) => s.memory.own),
-        middle((s) => s.memory.resident),
-      ];
-    },
-  );
+export function markdown(headings: string[], lines: (string | number)[][]): string {
   return [headings, headings.map(() => '---'), ...lines]
     .map((cells) => `| ${cells.join(' | ')} |`)
     .join('\n');
+}
+
+/**
+ * A line for each arm and number of connections. The ratio is the median of the rounds' ratios to `nothing`: both were
+ * measured within the same minute.
+ */
+export function table(samples: Sample[]): string {
+  const lines = groups(samples, ({ arm, connections }) => `${connections} ${arm}`).map((same) => {
+    const [{ arm, connections } = { arm: '', connections: 0 }] = same;
+    const nothing = samples.filter((s) => s.arm === 'nothing' && s.connections === connections);
+    const ratios = same.map((sample, round) => rate(sample) / rate(nothing[round] ?? sample));
+    const middle = (of: (sample: Sample) => number, digits = 0) => median(same.map(of)).toFixed(digits);
+    return [
+      connections,
+      arm,
+      range(same.map(rate), 0),
+      range(ratios, 2),
+      middle(({ p50 }) => p50, 1),
+      range(
+        same.map(({ p99 }) => p99),
+        1,
+      ),
+      middle(({ p999 }) => p999, 1),
+      same.reduce((sum, { errors }) => sum + errors, 0),
+      middle((sample) => commits(sample) * 1000),
+      middle(({ commands, requests }) => (commands / requests) * 1000),
+      middle((sample) => cost(sample, 'nginx')),
+      arm === 'constant' ? 0 : middle((sample) => cost(sample, service(arm))),
+      ...['redis', 'postgres', 'wrk', 'rest'].map((name) => middle((sample) => cost(sample, name))),
+      middle(({ memory }) => memory.own),
+      middle(({ memory }) => memory.resident),
+    ];
+  });
+  const headings = ['connections', 'arm', 'a second', 'of `nothing`', 'p50 ms', 'p99 ms', 'p99.9 ms'].concat(
+    ['errors', 'commits / 1000', 'Redis commands / 1000', 'CPU µs: nginx', 'app', 'redis', 'postgres'],
+    ['wrk', 'rest', 'own MiB', 'resident MiB'],
+  );
+  return markdown(headings, lines);
+}
+
+/** What a single visitor waits for: microseconds an answer, and what of it is more than `nothing`. */
+export function singleVisitor(samples: Sample[]): string {
+  const wait = (arm: string) =>
+    median(samples.filter((s) => s.arm === arm && s.connections === 1).map((s) => 1e6 / rate(s)));
+  const more = (arm: string) => wait(arm) - wait('nothing');
+  const arms = ['nothing', 'script', 'commit', 'visit'];
+  const lines = arms.map((arm) => [arm, wait(arm).toFixed(0), more(arm).toFixed(0)]);
+  return `${markdown(['one connection', 'µs an answer', 'more than `nothing`'], lines)}\n
+A visit takes ${more('visit').toFixed(0)} µs more than nothing, one script and one commit ${(more('script') + more('commit')).toFixed(0)} µs.`;
+}
+
+/** By key, in the order in which the keys first came. */
+export function groups<T>(values: T[], key: (value: T) => string): T[][] {
+  return [...Map.groupBy(values, key).values()];
 }

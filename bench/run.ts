@@ -1,52 +1,109 @@
 /**
- * `./stack bench [--rounds N] [--seconds N] [--connections 1,16,64,256] [--with REVISION]... [--json FILE]`: every arm at
- * every number of connections, in turns, so that whatever else the machine does hits all of them. A table on stdout, and all
- * samples in the file. `--with main~1` measures the web of that revision as well, in the same run.
+ * `./stack bench`: every arm at every number of connections, in turns, so that whatever else the machine does hits all of
+ * them; then one to six replicas; then the start and the sizes. Writes the tables to stdout and, with all samples as JSON
+ * and the figures as SVG, into a directory.
  */
 import { execFileSync } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, release, type } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { ARMS, startArms } from './arms.ts';
+import { until } from '../test/chaos/faults.ts';
+import { inspect } from '../test/stack/stack.ts';
+import { ARMS, PARTS, startArms } from './arms.ts';
 import { measure, type Sample } from './measure.ts';
-import { table } from './report.ts';
+import { check, manyMachines, model } from './model.ts';
+import * as plots from './plots.ts';
+import { median, rate, singleVisitor, table } from './report.ts';
+import { startAndSize } from './start.ts';
 
-const { values } = parseArgs({
+const { values: options } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '4' },
     connections: { type: 'string', default: '1,16,64,256' },
+    /** Only these arms, and nothing but the table. */
+    arms: { type: 'string' },
+    /** The web of this revision as well, in the same run. */
     with: { type: 'string', multiple: true, default: [] },
-    json: { type: 'string' },
+    out: { type: 'string', default: 'bench/out' },
   },
 });
-const connections = values.connections.split(',').map(Number);
+const [rounds, seconds] = [Number(options.rounds), Number(options.seconds)];
+const connections = options.connections.split(',').map(Number);
 // As a service and a path may be called.
-const revisions = values.with.map((revision) =>
+const revisions = options.with.map((revision) =>
   execFileSync('git', ['rev-parse', '--short', revision], { encoding: 'utf8' }).trim(),
 );
-const arms = [...ARMS, ...revisions];
-const machine = `${cpus()[0]?.model} x${cpus().length}, ${type()} ${release()}`;
+const arms = [...(options.arms?.split(',') ?? ARMS), ...revisions];
+/** A load at which every replica has work, whatever their number. */
+const CONNECTIONS_A_REPLICA = 32;
 
 await using stack = await startArms(revisions);
+
+async function sample(arm: string, count: number, into: Sample[]): Promise<void> {
+  const taken = await measure(stack, arm, count, seconds);
+  into.push(taken);
+  console.error(`${taken.replicas} × ${arm}, ${count} connections: ${rate(taken).toFixed(0)} a second`);
+}
+
+async function scale(replicas: number): Promise<void> {
+  await stack.compose('up', '--detach', '--no-deps', '--no-recreate', '--scale', `web=${replicas}`, 'web');
+  await until(async () => {
+    const states = (await stack.containers('web')).map((id) => inspect(id, '{{.State.Health.Status}}'));
+    return (await Promise.all(states)).every((state) => state === 'healthy');
+  });
+  // NGINX asks for their addresses once a second. And V8 compiles what is hot within seconds.
+  await sleep(1500);
+  await measure(stack, 'visit', 64, seconds);
+}
+
 const samples: Sample[] = [];
-// V8 compiles what is hot within seconds.
-for (const arm of arms) await measure(stack, arm, 64, 2 * Number(values.seconds));
-for (let round = 0; round < Number(values.rounds); round++) {
+const warmUp: Sample[] = [];
+for (const arm of [...arms, ...PARTS]) await sample(arm, 64, warmUp);
+for (let round = 0; round < rounds; round++) {
   for (const count of connections) {
-    for (const index of arms.keys()) {
-      // Each round begins with another arm.
-      const arm = arms[(index + round) % arms.length] ?? '';
-      const sample = await measure(stack, arm, count, Number(values.seconds));
-      samples.push(sample);
-      console.error(
-        `round ${round + 1}, ${count} connections, ${arm}: ${(sample.requests / sample.seconds).toFixed(0)}/s`,
-      );
-    }
+    const these: string[] = count === 1 && options.arms === undefined ? [...arms, ...PARTS] : arms;
+    // Each round begins with another arm.
+    for (const index of these.keys())
+      await sample(these[(index + round) % these.length] ?? '', count, samples);
   }
 }
-console.log(
-  `${new Date().toISOString().slice(0, 10)}, ${machine}, ${values.rounds} rounds of ${values.seconds} s\n`,
-);
-console.log(table(samples));
-if (values.json !== undefined) await writeFile(values.json, JSON.stringify({ machine, samples }, null, 1));
+
+const machine = `${cpus()[0]?.model} × ${cpus().length}, ${type()} ${release()}`;
+const parts = [
+  `${new Date().toISOString().slice(0, 10)}, ${machine}, ${rounds} rounds of ${seconds} s: medians, and in parentheses the range.`,
+  table(samples),
+];
+const visits = samples.filter(({ arm }) => arm === 'visit');
+const scaled: Sample[] = [];
+if (options.arms === undefined) {
+  parts.push(singleVisitor(samples));
+  for (let round = 0; round < Math.ceil(rounds / 2); round++) {
+    for (const replicas of [1, 2, 3, 4, 5, 6]) {
+      await scale(replicas);
+      for (const count of new Set([64, CONNECTIONS_A_REPLICA * replicas]))
+        await sample('visit', count, scaled);
+    }
+  }
+  const fitted = model(visits.filter((s) => s.connections > 1));
+  const commitUs =
+    1e6 / median(samples.filter(({ arm }) => arm === 'commit').map(rate)) -
+    1e6 / median(samples.filter(({ arm, connections }) => arm === 'lean' && connections === 1).map(rate));
+  parts.push(
+    `A visit costs ${fitted.total.a.toFixed(0)} µs and a batch ${fitted.total.b.toFixed(0)} µs of processor time; ${(fitted.gathered * 100).toFixed(0)} % of the visitors are in a batch; ${fitted.processors.toFixed(2)} processors work. Fitted to three replicas:`,
+    check(fitted, scaled),
+    `Where each container has a processor of its own, a commit takes ${commitUs.toFixed(0)} µs and visits come in batches of a hundred:`,
+    manyMachines(fitted, commitUs),
+    await startAndSize(stack, 6 * rounds),
+  );
+  await mkdir(options.out, { recursive: true });
+  const load = ({ connections }: Sample) =>
+    connections === 64 ? '64 connections' : `${CONNECTIONS_A_REPLICA} connections a replica`;
+  await writeFile(`${options.out}/throughput.svg`, await plots.throughput(samples));
+  await writeFile(`${options.out}/latency.svg`, await plots.latency(samples));
+  await writeFile(`${options.out}/replicas.svg`, await plots.replicas(fitted, scaled, load));
+  await writeFile(`${options.out}/samples.json`, `${JSON.stringify({ machine, samples, scaled })}\n`);
+  await writeFile(`${options.out}/tables.md`, `${parts.join('\n\n')}\n`);
+}
+console.log(parts.join('\n\n'));

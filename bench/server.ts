@@ -1,17 +1,44 @@
 /**
- * What `GET /` is compared with, each bundled and run as web is (bench/arms.ts): `nothing`, a route of Express
- * that does nothing, and `original`, which counts as the guide's Python does.
+ * What `GET /` is compared with, each bundled and run as web is (bench/arms.ts): `nothing`, a route of Express that does
+ * nothing, as it is usually written; `lean`, the same, answered as web answers; `script` and `commit`, which wait for one
+ * script or for one commit before they do; and `original`, which counts as the guide's Python does.
  */
+import { createServer } from 'node:http';
 import express, { type Response } from 'express';
 import { Redis } from 'ioredis';
 import { Pool } from 'pg';
+import { answer } from '../web/src/app.ts';
 import { readConfig } from '../web/src/config.ts';
+import { RedisCounter } from '../web/src/redis-store.ts';
 
+const arm = process.argv[2] ?? '';
 const config = readConfig(process.env);
+const text = (number: number | string) => `Hello Linode!  This page has been viewed ${number} time(s).`;
+const usually = (res: Response, number: number | string) => {
+  res.type('html').set('Cache-Control', 'no-store').send(text(number));
+};
+const leanly = (res: Response) => answer(res, 200, 'html', text(123_456));
 
-function answer(res: Response, number: number | string): void {
-  res.type('html').set('Cache-Control', 'no-store');
-  res.send(`Hello Linode!  This page has been viewed ${number} time(s).`);
+/** Waits for Redis once: an epoch that it does not hold takes the script as long, and changes nothing. */
+function script(): (res: Response) => Promise<void> {
+  const counter = new RedisCounter(config.redisUrl ?? '', 1000);
+  return async (res) => {
+    await counter.increment(0, 1);
+    leanly(res);
+  };
+}
+
+/** Waits for Postgres once. */
+function commit(): (res: Response) => Promise<void> {
+  const postgres = new Pool({ connectionString: config.postgresUrl, max: 1 });
+  const query = {
+    name: 'commit',
+    text: 'UPDATE visitors SET visitor_count = visitor_count + 1 WHERE site_id = 2',
+  };
+  return async (res) => {
+    await postgres.query(query);
+    leanly(res);
+  };
 }
 
 /** EXISTS, INCR, GET, and an UPDATE over a connection of its own. Nothing orders the updates: the last one wins. */
@@ -24,22 +51,26 @@ function original(): (res: Response) => Promise<void> {
     await redis.incr('original_count');
     const number = (await redis.get('original_count')) ?? '';
     await postgres.query('UPDATE visitors SET visitor_count = $1 WHERE site_id = 2', [number]);
-    answer(res, number);
+    usually(res, number);
   };
 }
 
-// As app.ts has them: what is compared is the counting.
+const handlers: Record<string, () => (res: Response) => void | Promise<void>> = {
+  nothing: () => (res) => usually(res, 123_456),
+  lean: () => leanly,
+  script,
+  commit,
+  original,
+};
+const handle = handlers[arm]?.();
+if (!handle) throw new Error(`there is no arm '${arm}': give one of ${Object.keys(handlers).join(', ')}`);
+
+// As app.ts and main.ts have them: what is compared is the counting.
 const app = express();
 for (const setting of ['x-powered-by', 'etag']) app.disable(setting);
 for (const setting of ['case sensitive routing', 'strict routing']) app.enable(setting);
 app.set('query parser', false);
-if (process.argv[2] === 'original') {
-  const count = original();
-  app.get('/', (_req, res) => count(res));
-} else {
-  app.get('/', (_req, res) => answer(res, 123_456));
-}
-const server = app.listen(config.port);
-// As main.ts has it: longer than NGINX's.
-server.keepAliveTimeout = 65_000;
+app.get('/', (_req, res) => handle(res));
+const optimizeEmptyRequests = !['nothing', 'original'].includes(arm);
+createServer({ keepAliveTimeout: 65_000, optimizeEmptyRequests }, app).listen(config.port);
 process.on('SIGTERM', () => process.exit(0));

@@ -1,0 +1,30 @@
+/** How long the start takes, and how large the images are. */
+import { startTimes } from '../test/stack/first-answer.ts';
+import { inspect, type Stack } from '../test/stack/stack.ts';
+import { markdown, median } from './report.ts';
+
+export async function startAndSize(stack: Stack, rounds: number): Promise<string> {
+  const { bare, web } = await startTimes(stack, rounds);
+  const seconds = (values: number[]) => (median(values) / 1000).toFixed(3);
+  const start = markdown(
+    [`from \`docker run\` to the first 200, medians of ${rounds}`, 'seconds', 'of bare'],
+    [
+      ['a bare Node server', seconds(bare), 1],
+      ['web, its first visit counted', seconds(web), (median(web) / median(bare)).toFixed(2)],
+    ],
+  );
+  const { services } = JSON.parse(await stack.compose('config', '--format', 'json'));
+  const bases: Record<string, string> = {
+    nginx: services.nginx.build.args.NGINX_IMAGE,
+    web: services.web.build.args.NODE_IMAGE,
+    redis: services.redis.image,
+    postgres: services.postgres.build.args.POSTGRES_IMAGE,
+  };
+  const size = async (image: string) => Number(await inspect(image, '{{.Size}}')) / 1e6;
+  const sizes = Object.entries(bases).map(async ([service, image]) => {
+    const [id = ''] = await stack.containers(service);
+    const [own, base] = [await size(await inspect(id, '{{.Image}}')), await size(image)];
+    return [service, own.toFixed(0), base.toFixed(0)];
+  });
+  return `${start}\n\n${markdown(['image', 'MB', 'its base image, MB'], await Promise.all(sizes))}`;
+}
