@@ -53,7 +53,7 @@ function main(): void {
     optimizeEmptyRequests: true,
   };
   const server = createServer(options, createApp({ counter, readiness, log, resetToken: config.resetToken }));
-  server.on('error', (error) =>
+  server.once('error', (error) =>
     die(`cannot listen on port ${config.port}: free it, or set PORT to another`, error),
   );
   server.listen(config.port, () => log.info({ address: server.address(), pid: process.pid }, 'listening'));
