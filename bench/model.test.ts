@@ -47,6 +47,9 @@ it('finds what a visit and a batch cost, and predicts other numbers of replicas 
 it('compares each round of an arm with the same round of nothing', () => {
   const of = (arm: string, requests: number): Sample => ({ ...visits(64), arm, requests });
   const samples = [of('nothing', 100), of('visit', 50), of('nothing', 1000), of('visit', 900)];
-  expect(table(samples).split('\n').at(-1)).toContain('| 64 | visit | 90 (5 to 90) | 0.90 (0.50 to 0.90) |');
-  expect(median([3, 1, 2])).toBe(2);
+  expect(table(samples).split('\n').at(-1)).toContain('| 64 | visit | 48 (5 to 90) | 0.70 (0.50 to 0.90) |');
+});
+
+it('takes the middle one of an odd number, and the mean of the two in the middle of an even one', () => {
+  expect([median([3, 1, 2]), median([4, 1, 3, 2]), median([])]).toEqual([2, 2.5, Number.NaN]);
 });
