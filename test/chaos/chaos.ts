@@ -1,7 +1,7 @@
 /** Faults on the real stack under load: what its clients saw, checked. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { check, type Verdict } from '../checker.ts';
-import type { Stack } from '../stack/stack.ts';
+import { docker, type Stack } from '../stack/stack.ts';
 import {
   crash,
   cut,
@@ -116,6 +116,22 @@ export const SCENARIOS: Scenario[] = [
     },
     mayFail: false,
     slowest: () => 2500,
+  },
+  {
+    // NGINX learns that one is gone while visits that wait for another are being passed from one to the next.
+    name: 'one web: stopped, while the others pause',
+    lasts: 1500,
+    inject: async (stack) => {
+      const [first = '', second = '', third = ''] = await stack.containers('web');
+      const heal = await together(pause(second), pause(third));
+      await docker('stop', first);
+      return async () => {
+        await heal();
+        await docker('start', first);
+      };
+    },
+    mayFail: false,
+    slowest: outage,
   },
   {
     name: 'redis and web: SIGKILL',
