@@ -62,7 +62,7 @@ export function createApp({ counter, readiness, log, resetToken }: AppOptions): 
     '/',
     async (req, res) => {
       const number = await counter.visit(() => res.closed);
-      if (log.isLevelEnabled('debug')) log.debug({ requestId: requestId(req), number }, 'visit');
+      log.debug({ requestId: requestId(req), number }, 'visit');
       answer(res, 200, 'html', `Hello Linode!  This page has been viewed ${number} time(s).`);
     },
     page,
