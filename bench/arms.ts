@@ -55,7 +55,7 @@ export async function startArms(revisions: string[] = []): Promise<Stack> {
   return stack;
 }
 
-/** As web/build.mjs does. */
+/** As web/build.mjs does, but with all of Express: res.type() of some arms needs it. */
 async function bundle(entry: string, name: string): Promise<void> {
   await build({
     entryPoints: { [name]: entry },

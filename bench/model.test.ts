@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import type { Sample } from './measure.ts';
+import { median } from './median.ts';
 import { check, leastSquares, model, predict } from './model.ts';
-import { median, table } from './report.ts';
+import { table } from './report.ts';
 
 /** A visit of 100 µs and a batch of 500, of which web takes half; all visitors are in batches; 1.5 processors work. */
 function visits(connections: number, replicas = 3): Sample {

@@ -3,7 +3,8 @@
  * `visit + batch × batches a visit`, and the smaller the share of a replica in the visitors, the more batches there are.
  */
 import type { Sample } from './measure.ts';
-import { commits, cost, costOfAll, groups, markdown, median, rate } from './report.ts';
+import { median } from './median.ts';
+import { commits, cost, costOfAll, groups, markdown, rate } from './report.ts';
 
 /** A straight line y = a + b·x. */
 export interface Line {

@@ -1,12 +1,7 @@
 /** What the samples say: medians and ranges, in Markdown. */
 import { service } from './arms.ts';
 import type { Sample } from './measure.ts';
-
-export function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const at = (index: number) => sorted[Math.floor(index)] ?? Number.NaN;
-  return (at((sorted.length - 1) / 2) + at(sorted.length / 2)) / 2;
-}
+import { median } from './median.ts';
 
 /** Answers a second. */
 export const rate = ({ requests, seconds }: Sample) => requests / seconds;
@@ -36,7 +31,7 @@ export function table(samples: Sample[]): string {
   const lines = groups(samples, ({ arm, connections }) => `${connections} ${arm}`).map((same) => {
     const [{ arm, connections } = { arm: '', connections: 0 }] = same;
     const nothing = samples.filter((s) => s.arm === 'nothing' && s.connections === connections);
-    const ratios = same.map((sample, round) => rate(sample) / rate(nothing[round] ?? sample));
+    const ratios = same.map((sample, round) => rate(sample) / (nothing.map(rate)[round] ?? Number.NaN));
     const middle = (of: (sample: Sample) => number, digits = 0) => median(same.map(of)).toFixed(digits);
     return [
       connections,

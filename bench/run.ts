@@ -8,13 +8,12 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, release, type } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { until } from '../test/chaos/faults.ts';
-import { inspect } from '../test/stack/stack.ts';
 import { ARMS, PARTS, startArms } from './arms.ts';
 import { measure, type Sample } from './measure.ts';
+import { median } from './median.ts';
 import { check, manyMachines, model } from './model.ts';
 import * as plots from './plots.ts';
-import { median, rate, singleVisitor, table } from './report.ts';
+import { rate, singleVisitor, table } from './report.ts';
 import { startAndSize } from './start.ts';
 
 const { values: options } = parseArgs({
@@ -35,62 +34,63 @@ const connections = options.connections.split(',').map(Number);
 const revisions = options.with.map((revision) =>
   execFileSync('git', ['rev-parse', '--short', revision], { encoding: 'utf8' }).trim(),
 );
-const arms = [...(options.arms?.split(',') ?? ARMS), ...revisions];
+const arms: string[] = [...(options.arms?.split(',') ?? ARMS), ...revisions];
 /** A load at which every replica has work, whatever their number. */
 const CONNECTIONS_A_REPLICA = 32;
 
 await using stack = await startArms(revisions);
 
-async function sample(arm: string, count: number, into: Sample[]): Promise<void> {
+async function sample(arm: string, count: number): Promise<Sample> {
   const taken = await measure(stack, arm, count, seconds);
-  into.push(taken);
   console.error(`${taken.replicas} × ${arm}, ${count} connections: ${rate(taken).toFixed(0)} a second`);
+  return taken;
 }
 
 async function scale(replicas: number): Promise<void> {
-  await stack.compose('up', '--detach', '--no-deps', '--no-recreate', '--scale', `web=${replicas}`, 'web');
-  await until(async () => {
-    const states = (await stack.containers('web')).map((id) => inspect(id, '{{.State.Health.Status}}'));
-    return (await Promise.all(states)).every((state) => state === 'healthy');
-  });
-  // NGINX asks for their addresses once a second. And V8 compiles what is hot within seconds.
+  await stack.compose('up', '--wait', '--no-deps', '--no-recreate', '--scale', `web=${replicas}`, 'web');
+  // NGINX asks for their addresses once a second.
   await sleep(1500);
-  await measure(stack, 'visit', 64, seconds);
+  await warmUp('visit');
 }
 
+/** V8 compiles what is hot within seconds. */
+const warmUp = (arm: string) => measure(stack, arm, 64, seconds);
+
 const samples: Sample[] = [];
-const warmUp: Sample[] = [];
-for (const arm of [...arms, ...PARTS]) await sample(arm, 64, warmUp);
+const parts: readonly string[] = options.arms === undefined ? PARTS : [];
+for (const arm of [...arms, ...parts]) await warmUp(arm);
 for (let round = 0; round < rounds; round++) {
   for (const count of connections) {
-    const these: string[] = count === 1 && options.arms === undefined ? [...arms, ...PARTS] : arms;
+    const these = count === 1 ? [...arms, ...parts] : arms;
     // Each round begins with another arm.
-    for (const index of these.keys())
-      await sample(these[(index + round) % these.length] ?? '', count, samples);
+    for (const index of these.keys()) {
+      samples.push(await sample(these[(index + round) % these.length] ?? '', count));
+    }
   }
 }
 
 const machine = `${cpus()[0]?.model} × ${cpus().length}, ${type()} ${release()}`;
-const parts = [
+const report = [
   `${new Date().toISOString().slice(0, 10)}, ${machine}, ${rounds} rounds of ${seconds} s: medians, and in parentheses the range.`,
   table(samples),
 ];
 const visits = samples.filter(({ arm }) => arm === 'visit');
 const scaled: Sample[] = [];
 if (options.arms === undefined) {
-  parts.push(singleVisitor(samples));
+  report.push(singleVisitor(samples));
   for (let round = 0; round < Math.ceil(rounds / 2); round++) {
     for (const replicas of [1, 2, 3, 4, 5, 6]) {
       await scale(replicas);
-      for (const count of new Set([64, CONNECTIONS_A_REPLICA * replicas]))
-        await sample('visit', count, scaled);
+      for (const count of new Set([64, CONNECTIONS_A_REPLICA * replicas])) {
+        scaled.push(await sample('visit', count));
+      }
     }
   }
   const fitted = model(visits.filter((s) => s.connections > 1));
   const commitUs =
     1e6 / median(samples.filter(({ arm }) => arm === 'commit').map(rate)) -
     1e6 / median(samples.filter(({ arm, connections }) => arm === 'lean' && connections === 1).map(rate));
-  parts.push(
+  report.push(
     `A visit costs ${fitted.total.a.toFixed(0)} µs and a batch ${fitted.total.b.toFixed(0)} µs of processor time; ${(fitted.gathered * 100).toFixed(0)} % of the visitors are in a batch; ${fitted.processors.toFixed(2)} processors work. Fitted to three replicas:`,
     check(fitted, scaled),
     `Where each container has a processor of its own, a commit takes ${commitUs.toFixed(0)} µs and visits come in batches of a hundred:`,
@@ -104,6 +104,6 @@ if (options.arms === undefined) {
   await writeFile(`${options.out}/latency.svg`, await plots.latency(samples));
   await writeFile(`${options.out}/replicas.svg`, await plots.replicas(fitted, scaled, load));
   await writeFile(`${options.out}/samples.json`, `${JSON.stringify({ machine, samples, scaled })}\n`);
-  await writeFile(`${options.out}/tables.md`, `${parts.join('\n\n')}\n`);
+  await writeFile(`${options.out}/tables.md`, `${report.join('\n\n')}\n`);
 }
-console.log(parts.join('\n\n'));
+console.log(report.join('\n\n'));

@@ -1,7 +1,9 @@
 /** How long the start takes, and how large the images are. */
+import { baseImages } from '../test/stack/base-images.ts';
 import { startTimes } from '../test/stack/first-answer.ts';
 import { inspect, type Stack } from '../test/stack/stack.ts';
-import { markdown, median } from './report.ts';
+import { median } from './median.ts';
+import { markdown } from './report.ts';
 
 export async function startAndSize(stack: Stack, rounds: number): Promise<string> {
   const { bare, web } = await startTimes(stack, rounds);
@@ -13,13 +15,8 @@ export async function startAndSize(stack: Stack, rounds: number): Promise<string
       ['web, its first visit counted', seconds(web), (median(web) / median(bare)).toFixed(2)],
     ],
   );
-  const { services } = JSON.parse(await stack.compose('config', '--format', 'json'));
-  const bases: Record<string, string> = {
-    nginx: services.nginx.build.args.NGINX_IMAGE,
-    web: services.web.build.args.NODE_IMAGE,
-    redis: services.redis.image,
-    postgres: services.postgres.build.args.POSTGRES_IMAGE,
-  };
+  const { NGINX_IMAGE, NODE_IMAGE, REDIS_IMAGE, POSTGRES_IMAGE } = baseImages();
+  const bases = { nginx: NGINX_IMAGE, web: NODE_IMAGE, redis: REDIS_IMAGE, postgres: POSTGRES_IMAGE };
   const size = async (image: string) => Number(await inspect(image, '{{.Size}}')) / 1e6;
   const sizes = Object.entries(bases).map(async ([service, image]) => {
     const [id = ''] = await stack.containers(service);

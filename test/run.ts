@@ -4,6 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { LABEL } from './integration/containers.ts';
+import { baseImages } from './stack/base-images.ts';
 
 function docker(...args: string[]): string {
   const { status, stdout, stderr } = spawnSync('docker', args, { encoding: 'utf8' });
@@ -15,12 +16,8 @@ function docker(...args: string[]): string {
 const projects = ['unit'];
 if (spawnSync('docker', ['info']).status === 0) {
   projects.push('integration', 'stack', 'chaos');
-  // The images that the stack is made of are the ones to test with: from docker-compose.yml and .env.
-  const { services } = JSON.parse(docker('compose', 'config', '--format', 'json'));
-  process.env.NODE_IMAGE = services.web.build.args.NODE_IMAGE;
-  process.env.NGINX_IMAGE = services.nginx.build.args.NGINX_IMAGE;
-  process.env.REDIS_IMAGE = services.redis.image;
-  process.env.POSTGRES_IMAGE = services.postgres.build.args.POSTGRES_IMAGE;
+  // The images that the stack is made of are the ones to test with.
+  Object.assign(process.env, baseImages());
   // What an earlier run left behind when it was killed.
   const left = docker('ps', '--all', '--quiet', '--filter', `label=${LABEL}`);
   if (left) docker('rm', '--force', '--volumes', ...left.trim().split('\n'));

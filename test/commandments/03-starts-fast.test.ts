@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { median } from '../../bench/report.ts';
+import { median } from '../../bench/median.ts';
 import { startTimes } from '../stack/first-answer.ts';
 import { figure, stack } from '../stack/services.ts';
 
