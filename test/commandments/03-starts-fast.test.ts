@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 import { median } from '../../bench/median.ts';
 import { startTimes } from '../stack/first-answer.ts';
-import { figure, stack } from '../stack/services.ts';
+import { container, figure, stack } from '../stack/services.ts';
+import { attempt, inspect } from '../stack/stack.ts';
 
 const ROUNDS = 30;
 
@@ -15,4 +16,15 @@ it('web counts its first visit in at most twice the time in which a bare server 
     `web counts its first visit ${ours.toFixed(0)} ms after docker run, a bare server answers after ${bare.toFixed(0)} ms: ${(ours / bare).toFixed(2)} times as long (medians of ${ROUNDS})`,
   );
   expect(ours / bare).toBeLessThan(2);
+});
+
+it('web finds what V8 compiled of it when its image was built', async () => {
+  const image = await inspect(await container('web'), '{{.Image}}');
+  // Without settings it loads everything, says what it lacks, and ends.
+  const debug = 'NODE_DEBUG_NATIVE=COMPILE_CACHE';
+  const { code, output } = await attempt('docker', 'run', '--rm', '--read-only', '--env', debug, image);
+  expect([code, output]).toEqual([
+    1,
+    expect.stringMatching(/cache for CommonJS \/app\/main\.cjs was accepted/),
+  ]);
 });
