@@ -8,6 +8,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, release, type } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { until } from '../test/chaos/faults.ts';
 import { ARMS, PARTS, startArms } from './arms.ts';
 import { measure, type Sample } from './measure.ts';
 import { median } from './median.ts';
@@ -39,6 +40,8 @@ const arms: string[] = [...(options.arms?.split(',') ?? ARMS), ...revisions];
 const CONNECTIONS_A_REPLICA = 32;
 
 await using stack = await startArms(revisions);
+// In the fallback a visit costs something else.
+await until(() => stack.countsInRedis());
 
 async function sample(arm: string, count: number): Promise<Sample> {
   const taken = await measure(stack, arm, count, seconds);

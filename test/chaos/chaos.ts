@@ -197,6 +197,7 @@ export async function runScenario(stack: Stack, scenario: Scenario): Promise<Res
   await sleep(300);
   await load.reset();
   await sleep(700);
+  await until(() => stack.countsInRedis());
 
   const since = new Date().toISOString();
   const injected = performance.now();
@@ -205,6 +206,7 @@ export async function runScenario(stack: Stack, scenario: Scenario): Promise<Res
   await heal();
   const healed = performance.now();
   await until(() => normalAgain(load, healed) !== undefined);
+  await until(() => stack.countsInRedis());
   await load.stop();
 
   const after = load.operations.filter(({ completed }) => completed > injected);

@@ -110,6 +110,15 @@ export class Stack implements AsyncDisposable {
     return (await this.compose('ps', '--quiet', service)).split('\n').filter(Boolean);
   }
 
+  /** Does every replica reach both stores, and have visits numbered by Redis? Or it is in the fallback, and works as well. */
+  async countsInRedis(): Promise<boolean> {
+    const states = (await this.containers('web')).map(async (id) => {
+      const { stdout } = await docker('exec', id, '/usr/local/bin/node', 'healthcheck.cjs', '/readyz');
+      return JSON.parse(stdout).status === 'ok';
+    });
+    return (await Promise.all(states)).every(Boolean);
+  }
+
   /** What a service logged since then, as the objects that its lines are. */
   async logs(service: string, since: string): Promise<Record<string, unknown>[]> {
     const text = await this.compose('logs', '--no-log-prefix', '--no-color', '--since', since, service);
