@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
 import { CHECKOUT } from '../test/integration/containers.ts';
 import { Stack } from '../test/stack/stack.ts';
+import { BUNDLED } from '../web/build.ts';
 
 /** What is compared, docs/performance.md: NGINX alone, Express alone, a visit, and a visit counted as the original does. */
 export const ARMS = ['constant', 'nothing', 'lean', 'visit', 'original'] as const;
@@ -55,19 +56,12 @@ export async function startArms(revisions: string[] = []): Promise<Stack> {
   return stack;
 }
 
-/** As web/build.mjs does, but with all of Express: res.type() of some arms needs it. */
+/** As web is, but with all of Express: res.type() of some arms needs it. */
 async function bundle(entry: string, name: string): Promise<void> {
   await build({
+    ...BUNDLED,
     entryPoints: { [name]: entry },
     outdir: DIST,
-    bundle: true,
-    platform: 'node',
-    format: 'cjs',
-    outExtension: { '.js': '.cjs' },
-    minifyWhitespace: true,
-    minifySyntax: true,
-    external: ['pg-native'],
-    logLevel: 'warning',
   });
 }
 
