@@ -1,5 +1,6 @@
 /** What the samples say: medians and ranges, in Markdown. */
 import { service } from './arms.ts';
+import { markdown } from './markdown.ts';
 import type { Sample } from './measure.ts';
 import { median } from './median.ts';
 
@@ -15,12 +16,6 @@ export const commits = ({ commits, requests }: Sample) => commits / requests;
 function range(values: number[], digits: number): string {
   const text = (value: number) => value.toFixed(digits);
   return `${text(median(values))} (${text(Math.min(...values))} to ${text(Math.max(...values))})`;
-}
-
-export function markdown(headings: string[], lines: (string | number)[][]): string {
-  return [headings, headings.map(() => '---'), ...lines]
-    .map((cells) => `| ${cells.join(' | ')} |`)
-    .join('\n');
 }
 
 /**
@@ -61,13 +56,20 @@ export function table(samples: Sample[]): string {
   return markdown(headings, lines);
 }
 
+/** How much longer a single visitor waits for an answer of one arm than for one of another, in microseconds. */
+export function longer(samples: Sample[], arm: string, than: string): number {
+  return wait(samples, arm) - wait(samples, than);
+}
+
+function wait(samples: Sample[], arm: string): number {
+  return median(samples.filter((s) => s.arm === arm && s.connections === 1).map((s) => 1e6 / rate(s)));
+}
+
 /** What a single visitor waits for: microseconds an answer, and what of it is more than `nothing`. */
 export function singleVisitor(samples: Sample[]): string {
-  const wait = (arm: string) =>
-    median(samples.filter((s) => s.arm === arm && s.connections === 1).map((s) => 1e6 / rate(s)));
-  const more = (arm: string) => wait(arm) - wait('nothing');
+  const more = (arm: string) => longer(samples, arm, 'nothing');
   const arms = ['nothing', 'script', 'commit', 'visit'];
-  const lines = arms.map((arm) => [arm, wait(arm).toFixed(0), more(arm).toFixed(0)]);
+  const lines = arms.map((arm) => [arm, wait(samples, arm).toFixed(0), more(arm).toFixed(0)]);
   return `${markdown(['one connection', 'µs an answer', 'more than `nothing`'], lines)}\n
 A visit takes ${more('visit').toFixed(0)} µs more than nothing, one script and one commit ${(more('script') + more('commit')).toFixed(0)} µs.`;
 }

@@ -11,10 +11,9 @@ import { parseArgs } from 'node:util';
 import { until } from '../test/chaos/faults.ts';
 import { ARMS, PARTS, startArms } from './arms.ts';
 import { measure, type Sample } from './measure.ts';
-import { median } from './median.ts';
 import { check, manyMachines, model } from './model.ts';
 import * as plots from './plots.ts';
-import { rate, singleVisitor, table } from './report.ts';
+import { longer, rate, singleVisitor, table } from './report.ts';
 import { startAndSize } from './start.ts';
 
 const { values: options } = parseArgs({
@@ -90,9 +89,7 @@ if (options.arms === undefined) {
     }
   }
   const fitted = model(visits.filter((s) => s.connections > 1));
-  const commitUs =
-    1e6 / median(samples.filter(({ arm }) => arm === 'commit').map(rate)) -
-    1e6 / median(samples.filter(({ arm, connections }) => arm === 'lean' && connections === 1).map(rate));
+  const commitUs = longer(samples, 'commit', 'lean');
   report.push(
     `A visit costs ${fitted.total.a.toFixed(0)} µs and a batch ${fitted.total.b.toFixed(0)} µs of processor time; ${(fitted.gathered * 100).toFixed(0)} % of the visitors are in a batch; ${fitted.processors.toFixed(2)} processors work. Fitted to three replicas:`,
     check(fitted, scaled),

@@ -65,7 +65,7 @@ const handlers: Record<string, () => (res: Response) => void | Promise<void>> = 
 const handle = handlers[arm]?.();
 if (!handle) throw new Error(`there is no arm '${arm}': give one of ${Object.keys(handlers).join(', ')}`);
 
-// As app.ts and main.ts have them: what is compared is the counting.
+// As app.ts and main.ts have them: what is compared is the counting. And no entity tags, which web's answers have not.
 const app = express();
 for (const setting of ['x-powered-by', 'etag']) app.disable(setting);
 for (const setting of ['case sensitive routing', 'strict routing']) app.enable(setting);

@@ -2,8 +2,8 @@
 import { baseImages } from '../test/stack/base-images.ts';
 import { startTimes } from '../test/stack/first-answer.ts';
 import { inspect, type Stack } from '../test/stack/stack.ts';
+import { markdown } from './markdown.ts';
 import { median } from './median.ts';
-import { markdown } from './report.ts';
 
 export async function startAndSize(stack: Stack, rounds: number): Promise<string> {
   const { bare, web } = await startTimes(stack, rounds);

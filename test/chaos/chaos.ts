@@ -1,5 +1,6 @@
 /** Faults on the real stack under load: what its clients saw, checked. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { markdown } from '../../bench/markdown.ts';
 import { check, type Verdict } from '../checker.ts';
 import { docker, type Stack } from '../stack/stack.ts';
 import {
@@ -297,7 +298,5 @@ export function table(results: Result[]): string {
     'inversions',
     'lost',
   ].concat(['over-count', 'slowest answer, ms', 'seconds until normal']);
-  return [headings, headings.map(() => '---'), ...lines]
-    .map((cells) => `| ${cells.join(' | ')} |`)
-    .join('\n');
+  return markdown(headings, lines);
 }
