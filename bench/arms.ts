@@ -77,7 +77,7 @@ async function bundleRevision(revision: string): Promise<void> {
 export function withArms(conf: string, arms: string[]): string {
   const upstream = block(conf, /^ {2}upstream web \{\n[\s\S]*?^ {2}\}\n/m);
   const location = block(conf, /^ {4}location \/ \{\n[\s\S]*?^ {4}\}\n/m);
-  const upstreams = arms.map((arm) => upstream.replaceAll(/\bweb\b(?=[ :])/g, arm));
+  const upstreams = arms.map((arm) => upstream.replaceAll(/\bweb\b/g, arm));
   const locations = arms.map((arm) =>
     location.replace('location /', `location = /${arm}`).replace('http://web', `http://${arm}/`),
   );
