@@ -122,7 +122,8 @@ async function memoryOf(id: string): Promise<{ own: number; resident: number }> 
   const pids = (await run('docker', ['top', id, '-o', 'pid'])).stdout.trim().split('\n').slice(1);
   const sizes = await Promise.all(
     pids.map(async (pid) => {
-      const status = await readFile(`/proc/${pid.trim()}/status`, 'utf8');
+      // A health check may have ended meanwhile.
+      const status = await readFile(`/proc/${pid.trim()}/status`, 'utf8').catch(() => '');
       const kib = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0);
       return { own: kib('RssAnon') / 1024, resident: kib('VmRSS') / 1024 };
     }),
