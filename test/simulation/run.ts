@@ -25,15 +25,15 @@ if (!Number.isSafeInteger(from) || !Number.isSafeInteger(histories) || histories
 const total = { histories, broken: 0, visits: 0, acknowledged: 0, failed: 0 };
 const started = performance.now();
 for (let seed = from; seed < from + histories; seed++) {
-  const { verdict, faults, trace } = await simulate({ seed });
+  const { verdict, faults, trace, afterQuiet } = await simulate({ seed });
   total.visits += verdict.visits;
   total.acknowledged += verdict.acknowledged;
   total.failed += verdict.failed;
   if (values.trace) console.log(trace.join('\n'));
   if (values.seed !== undefined) console.log(`faults: ${faults.join(', ')}\n${JSON.stringify(verdict)}`);
-  if (!faultless(verdict)) {
+  if (!faultless(verdict) || afterQuiet.includes('refused')) {
     total.broken++;
-    console.log(`BROKEN: --seed ${seed} [${faults.join(', ')}] ${JSON.stringify(verdict)}`);
+    console.log(`BROKEN: --seed ${seed} [${faults.join(', ')}] ${JSON.stringify(verdict)} ${afterQuiet}`);
   }
   if ((seed - from + 1) % 1000 === 0) console.error(`${seed - from + 1} histories, ${total.broken} broken`);
 }

@@ -63,6 +63,8 @@ export interface History {
   /** Who counts when all faults are over, and where the count is. */
   counting: Row['counting'];
   count: number;
+  /** What two visits got from each replica, asked directly, after a time in which nobody visited. */
+  afterQuiet: ('counted' | 'refused')[];
 }
 
 const REPLICAS = 3;
@@ -70,11 +72,15 @@ const CLIENTS = 8;
 /** Faults happen in the first so many milliseconds; then everything heals, and the clients go on for a while. */
 const TROUBLE_MS = 3000;
 const TOTAL_MS = 9000;
+/** Then nobody visits for longer than a visit waits: a replica has to find out by itself that Postgres is back. */
+const QUIET_MS = 7000;
 const REDIS_TIMEOUT_MS = 150;
 const POSTGRES_TIMEOUT_MS = 750;
 const WAIT_MS = 5000;
-/** NGINX's first attempts; the last one waits for long. */
+/** NGINX's time-outs: of a quick attempt, of the patient one, and how long the latter may try others (nginx.conf). */
 const TRY_MS = 400;
+const PATIENT_MS = 5100;
+const PATIENT_TRIES_MS = 200;
 
 /** Mulberry32 (public domain, Tommy Ettinger): small, and good enough to schedule by. */
 export function random(seed: number): () => number {
@@ -155,6 +161,8 @@ export async function simulate({ seed, bug, ...options }: Simulation): Promise<H
 
   const faults = options.faults ?? FAULTS.filter(() => chance(3 / FAULTS.length)).slice(0, 4);
   const has = (fault: Fault) => faults.includes(fault) && time.now() < TROUBLE_MS;
+  /** A site with one visitor, who stays away once there is trouble: no visit makes a replica look for Postgres. */
+  const quiet = chance(0.3);
   const time = new VirtualTime();
   const trace: string[] = [];
   const tell = (what: string) => trace.push(`${time.now().toFixed(1)} ${what}`);
@@ -398,45 +406,55 @@ export async function simulate({ seed, bug, ...options }: Simulation): Promise<H
   }
   const replicas = Array.from({ length: REPLICAS }, start);
 
-  // ---- NGINX: asks one replica after the other.
-  async function throughNginx<T>(
-    ask: (counter: Counter, gone: () => boolean) => Promise<T>,
-  ): Promise<T | undefined> {
-    const first = Math.floor(draw() * REPLICAS);
-    for (let attempt = 0; attempt <= REPLICAS; attempt++) {
-      const replica = replicas[(first + attempt) % REPLICAS] as Replica;
-      if (attempt > 0) surplus++;
-      let over = false;
-      const answer = await new Promise<T | 'unavailable' | 'no answer'>((resolve) => {
-        // A killed replica's connections break; a paused one's do not.
-        const watch = () => {
-          if (over) return;
-          if (replica.alive) time.after(10, watch);
-          else resolve('no answer');
+  // ---- NGINX: asks one replica after the other quickly, then one patiently.
+  type Ask<T> = (counter: Counter, gone: () => boolean, waitedMs: number) => Promise<T>;
+
+  /** One attempt at one replica. */
+  function attempt<T>(ask: Ask<T>, replica: Replica, limitMs: number, waitedMs: number) {
+    let over = false;
+    const answer = new Promise<T | 'unavailable' | 'no answer'>((resolve) => {
+      // A killed replica's connections break; a paused one's do not.
+      const watch = () => {
+        if (over) return;
+        if (replica.alive) time.after(10, watch);
+        else resolve('no answer');
+      };
+      time.after(delay(), () => {
+        if (!replica.alive) return resolve('no answer');
+        const asked = () => {
+          if (!replica.alive) return;
+          if (time.now() < replica.pausedUntil)
+            return void time.after(replica.pausedUntil - time.now() + 0.1, asked);
+          ask(replica.counter, () => over, waitedMs).then(
+            (value) => time.after(delay(), () => replica.alive && resolve(value)),
+            () => time.after(delay(), () => resolve('unavailable')),
+          );
         };
-        time.after(delay(), () => {
-          if (!replica.alive) return resolve('no answer');
-          const asked = () => {
-            if (!replica.alive) return;
-            if (time.now() < replica.pausedUntil)
-              return void time.after(replica.pausedUntil - time.now() + 0.1, asked);
-            ask(replica.counter, () => over).then(
-              (value) => time.after(delay(), () => replica.alive && resolve(value)),
-              () => time.after(delay(), () => resolve('unavailable')),
-            );
-          };
-          asked();
-          watch();
-        });
-        time.after(attempt < REPLICAS ? TRY_MS : WAIT_MS + 2000, () => resolve('no answer'));
+        asked();
+        watch();
       });
+      time.after(limitMs, () => resolve('no answer'));
+    });
+    return answer.finally(() => {
       over = true;
-      // The last of the first attempts passes its 503 on.
-      if (answer === 'unavailable' && attempt < REPLICAS - 1) continue;
-      if (answer === 'unavailable') return undefined;
-      if (answer !== 'no answer') return answer;
+    });
+  }
+
+  async function throughNginx<T>(ask: Ask<T>): Promise<T | undefined> {
+    const first = Math.floor(draw() * REPLICAS);
+    const started = time.now();
+    let attempts = 0;
+    async function pass(limitMs: number, mayBeginMs: number): Promise<T | undefined> {
+      const began = time.now();
+      for (let i = 0; i < REPLICAS && time.now() - began <= mayBeginMs; i++) {
+        if (attempts++ > 0) surplus++;
+        const replica = replicas[(first + i) % REPLICAS] as Replica;
+        const answer = await attempt(ask, replica, limitMs, began - started);
+        if (answer !== 'unavailable' && answer !== 'no answer') return answer;
+      }
+      return undefined;
     }
-    return undefined;
+    return (await pass(TRY_MS, Number.POSITIVE_INFINITY)) ?? (await pass(PATIENT_MS, PATIENT_TRIES_MS));
   }
 
   // ---- Clients.
@@ -459,10 +477,10 @@ export async function simulate({ seed, bug, ...options }: Simulation): Promise<H
   }
 
   async function visitor(): Promise<void> {
-    while (time.now() < TOTAL_MS) {
-      await operate('visit', () => throughNginx((counter, gone) => counter.visit(gone)));
+    while (time.now() < (quiet ? TROUBLE_MS : TOTAL_MS)) {
+      await operate('visit', () => throughNginx((counter, gone, waitedMs) => counter.visit(gone, waitedMs)));
       // Afterwards only as often as it takes to see that all is well again.
-      await time.sleep(time.now() < TROUBLE_MS ? between(1, 200) : between(300, 1500));
+      await time.sleep(time.now() < TROUBLE_MS && !quiet ? between(1, 200) : between(300, 1500));
     }
   }
 
@@ -470,7 +488,9 @@ export async function simulate({ seed, bug, ...options }: Simulation): Promise<H
     for (let n = 0; time.now() < TROUBLE_MS; n++) {
       await time.sleep(between(100, 1500));
       const id = `reset${n}-${draw()}`;
-      await operate('reset', () => throughNginx((counter) => counter.reset(id).then(() => true as const)));
+      await operate('reset', () =>
+        throughNginx((counter, _gone, waitedMs) => counter.reset(id, waitedMs).then(() => true as const)),
+      );
     }
   }
 
@@ -559,12 +579,34 @@ export async function simulate({ seed, bug, ...options }: Simulation): Promise<H
     }
   }
 
-  for (let i = 0; i < CLIENTS; i++) visitor();
+  const afterQuiet: History['afterQuiet'] = [];
+  async function visitEachAfterQuiet(): Promise<void> {
+    await time.sleep(TOTAL_MS + QUIET_MS);
+    // The second after a cool-down, so that all is as before.
+    for (const { counter } of [...replicas, ...replicas]) {
+      if (afterQuiet.length === REPLICAS) await time.sleep(2000);
+      await operate('visit', () =>
+        counter.visit().then(
+          (number) => {
+            afterQuiet.push('counted');
+            return number;
+          },
+          () => {
+            afterQuiet.push('refused');
+            return undefined;
+          },
+        ),
+      );
+    }
+  }
+
+  for (let i = 0; i < (quiet ? 1 : CLIENTS); i++) visitor();
+  visitEachAfterQuiet();
   snapshots();
   for (const fault of faults) cause(fault);
   await time.run();
 
   // Without faults there is no excuse.
   const verdict = check(operations, { count: row.count, surplus: faults.length > 0 ? surplus : 0 });
-  return { seed, faults, operations, verdict, trace, counting: row.counting, count: row.count };
+  return { seed, faults, operations, verdict, trace, counting: row.counting, count: row.count, afterQuiet };
 }

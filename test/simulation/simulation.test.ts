@@ -37,6 +37,7 @@ describe('the counter in simulation', () => {
       expect(faultless(verdict), report(history)).toBe(true);
       // When all is over, Redis counts again; and faults of web and Redis never reach a client.
       expect(counting, report(history)).toBe('redis');
+      expect(history.afterQuiet, report(history)).not.toContain('refused');
       if (!faults.some(isOfPostgres)) expect(verdict.failed, report(history)).toBe(0);
       for (const fault of faults) seen.add(fault);
     }
@@ -53,7 +54,7 @@ describe('the counter in simulation', () => {
 
   it('is the same history again for the same seed', async () => {
     const [first, second] = [await simulate({ seed: 7 }), await simulate({ seed: 7 })];
-    expect(first.trace.length).toBeGreaterThan(100);
+    expect(first.trace.length).toBeGreaterThan(50);
     expect(second.trace).toEqual(first.trace);
   });
 

@@ -38,6 +38,8 @@ export function createApp({ counter, readiness, log, resetToken }: AppOptions): 
 
   /** NGINX names each request; the same name in both logs joins them. */
   const requestId = (req: Request) => req.get('x-request-id') || randomUUID();
+  /** How long NGINX has tried other replicas for this request (ms): part of the wait, not added to it. */
+  const waitedMs = (req: Request) => Number(req.get('x-request-elapsed') ?? 0) * 1000 || 0;
 
   type Handler = (req: Request, res: Response) => void | Promise<void>;
   const methods = (res: Response) => res.set('Allow', 'GET, HEAD, OPTIONS');
@@ -61,7 +63,7 @@ export function createApp({ counter, readiness, log, resetToken }: AppOptions): 
   route(
     '/',
     async (req, res) => {
-      const number = await counter.visit(() => res.closed);
+      const number = await counter.visit(() => res.closed, waitedMs(req));
       log.debug({ requestId: requestId(req), number }, 'visit');
       answer(res, 200, 'html', `Hello Linode!  This page has been viewed ${number} time(s).`);
     },
@@ -78,7 +80,7 @@ export function createApp({ counter, readiness, log, resetToken }: AppOptions): 
         log.warn({ requestId: id, client: req.ip, reason: refusal.reason }, 'reset refused');
         return answer(res, refusal.status, 'text', `${refusal.reason}\n`);
       }
-      await counter.reset(id);
+      await counter.reset(id, waitedMs(req));
       log.info({ requestId: id }, 'reset visitor count');
       answer(res, 200, 'html', 'Successfully deleted redis and postgres counters');
     },

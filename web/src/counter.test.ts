@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { Counter, type PostgresStore, type RedisStore } from './counter.ts';
+import { Counter, type PostgresStore, type RedisStore, StoreError } from './counter.ts';
 
 /** Stores that always answer, and a counter on them that counts its commits; time stands still but for `pass`. */
-function start() {
+function start(overrides: Partial<PostgresStore> = {}) {
   let count = 0;
   let commits = 0;
   let now = 0;
@@ -25,6 +25,7 @@ function start() {
     takeOver: async () => undefined,
     handBack: async () => undefined,
     reset: async () => row,
+    ...overrides,
   };
   const clock = {
     now: () => now,
@@ -38,7 +39,9 @@ function start() {
   };
   const pass = (ms: number) => {
     now += ms;
-    for (const { callback } of timers.filter(({ at }) => at <= now)) callback();
+    const due = timers.filter(({ at }) => at <= now);
+    timers = timers.filter(({ at }) => at > now);
+    for (const { callback } of due) callback();
   };
   const log = { info: () => {}, warn: () => {} };
   return {
@@ -104,4 +107,116 @@ it('does not wait for anybody once it is closed', async () => {
   const visit = counter.visit();
   await counter.close();
   expect(await visit).toBe(9);
+});
+
+/** Lets everything run that waits for no timer. */
+const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+it('counts again as soon as Postgres can, though the visitor who met the outage has left', async () => {
+  const slow = Promise.withResolvers<void>();
+  const row = { count: 0, epoch: 1, counting: 'redis' } as const;
+  let reads = 0;
+  const read = async () => {
+    reads++;
+    if (reads === 1) throw new StoreError('refused');
+    if (reads === 2) await slow.promise;
+    return row;
+  };
+  const { counter, pass } = start({ read });
+  let left = false;
+  const first = counter.visit(() => left);
+  first.catch(() => {});
+  await settle();
+  pass(100);
+  await settle();
+  expect(reads).toBe(2);
+  left = true;
+  slow.resolve();
+  await settle();
+  // Longer than a visit waits.
+  pass(6000);
+  await expect(first).rejects.toThrow();
+  expect(await counter.visit()).toBeGreaterThan(0);
+  expect(counter.state.postgresAway).toBe(false);
+});
+
+it('goes on probing while nobody asks, and while a standby can be read and not written', async () => {
+  let writable = false;
+  const record = async () => {
+    if (!writable) throw new StoreError('read-only');
+    return true;
+  };
+  const { counter, pass } = start({ record });
+  const first = counter.visit();
+  first.catch(() => {});
+  await settle();
+  for (let i = 0; i < 100; i++) {
+    pass(100);
+    await settle();
+  }
+  await expect(first).rejects.toThrow('in time');
+  await expect(counter.visit()).rejects.toThrow('Postgres is away');
+  writable = true;
+  pass(100);
+  await settle();
+  expect(await counter.visit()).toBe(2);
+});
+
+it('asks Postgres anew after a statement failed: what was known may be why', async () => {
+  let epoch = 2 ** 62;
+  const read = async () => ({ count: 0, epoch, counting: 'redis' }) as const;
+  const record = async (of: number) => {
+    if (of > Number.MAX_SAFE_INTEGER) throw new StoreError('bigint out of range');
+    return true;
+  };
+  const { counter, pass } = start({ read, record });
+  const visit = counter.visit();
+  visit.catch(() => {});
+  await settle();
+  epoch = 3;
+  for (let i = 0; i < 60; i++) {
+    pass(100);
+    await settle();
+  }
+  await expect(visit).rejects.toThrow();
+  expect(await counter.visit()).toBe(2);
+});
+
+it('gives a request the rest of the wait that it has not spent elsewhere', async () => {
+  const never = () => new Promise<never>(() => {});
+  const { counter, pass } = start({ read: never });
+  const [late, fresh] = [counter.visit(() => false, 4000), counter.reset('a', 1000)];
+  const refused: string[] = [];
+  late.catch(() => refused.push('late'));
+  fresh.catch(() => refused.push('fresh'));
+  pass(999);
+  await settle();
+  expect(refused).toEqual([]);
+  pass(1);
+  await settle();
+  expect(refused).toEqual(['late']);
+  pass(3000);
+  await settle();
+  expect(refused).toEqual(['late', 'fresh']);
+  await expect(counter.visit(() => false, 5000)).rejects.toThrow('spent its wait');
+});
+
+it('closes within the wait while Postgres is away', async () => {
+  const read = async () => {
+    throw new StoreError('refused');
+  };
+  const { counter, pass } = start({ read });
+  const visit = counter.visit();
+  visit.catch(() => {});
+  await settle();
+  let closed = false;
+  counter.close().then(() => {
+    closed = true;
+  });
+  for (let i = 0; i < 52; i++) {
+    pass(100);
+    await settle();
+  }
+  await expect(visit).rejects.toThrow('in time');
+  expect(closed).toBe(true);
 });

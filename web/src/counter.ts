@@ -85,7 +85,7 @@ const wallClock: Clock = {
 /** After a failure Redis is left alone for so long (ms): one replica that cannot reach it must not make all
  * others start over at every batch, and a restarting Redis is not worth asking more often. */
 const COOL_DOWN_MS = 1000;
-/** Between two questions to a Postgres that does not answer (ms): short, because visitors are waiting. */
+/** Between two probes of a Postgres that does not answer (ms): short, because visitors are waiting. */
 const RETRY_MS = 100;
 /** How often a batch tries to have Redis count before it has Postgres count. Three are enough when nobody
  * else is at work; the others are for replicas that hand back at the same moment. */
@@ -165,7 +165,8 @@ export class Counter {
   /** Until then Redis is left alone: it failed here, or it did elsewhere, so that Postgres counts. */
   #redisFailedUntil = 0;
   #postgresCountsUntil = 0;
-  #postgresDownSince: number | undefined;
+  /** While Postgres counts as away: since when, and its end. One probe runs for as long as this is set. */
+  #outage: { since: number; over: Promise<void> } | undefined;
   /** How many visits were here when the last batch ended, and how long the next waits for as many (ms). */
   #expected = 0;
   #patienceMs = 0;
@@ -190,11 +191,12 @@ export class Counter {
   /**
    * Counts a visit.
    * @param gone true once nobody wants the answer any more: such a visit is not counted if that is known in time.
+   * @param waitedMs how much of the wait (CounterOptions.waitMs) the visit has spent elsewhere, in milliseconds
    * @returns the visit's number since the last reset, from 1 to 2^53−1, committed in Postgres.
    * @throws Unavailable when Postgres is away for longer than the wait, too many visits wait, or after close().
    */
-  async visit(gone: () => boolean = () => false): Promise<number> {
-    const waiter = this.#admit<number>(gone);
+  async visit(gone: () => boolean = () => false, waitedMs = 0): Promise<number> {
+    const waiter = this.#admit<number>(gone, waitedMs);
     this.#visits.push(waiter);
     if (this.#enough()) this.#gathered?.();
     this.#counting ??= this.#count();
@@ -204,10 +206,11 @@ export class Counter {
   /**
    * Starts again from 0: a visit that is sent after this resolves is numbered from 1 up.
    * @param id names this reset: asked again under the same id, of any replica, it happens once.
+   * @param waitedMs as for a visit
    * @throws Unavailable when it is not known to be committed. It may be, unless another reset came after it.
    */
-  async reset(id: string): Promise<void> {
-    const waiter = this.#admit<void>(() => false);
+  async reset(id: string, waitedMs = 0): Promise<void> {
+    const waiter = this.#admit<void>(() => false, waitedMs);
     // One after the other, and beside the visits, which must not wait for a reset that cannot be done.
     this.#resetting = this.#resetting.then(() => this.#serve([waiter], () => this.#reset(waiter, id)));
     return waiter.promise;
@@ -215,7 +218,7 @@ export class Counter {
 
   /** Who numbered the last visits here, and whether Postgres is away: for operators. */
   get state(): { countedBy: Row['counting'] | undefined; postgresAway: boolean } {
-    return { countedBy: this.#numberedBy, postgresAway: this.#postgresDownSince !== undefined };
+    return { countedBy: this.#numberedBy, postgresAway: this.#outage !== undefined };
   }
 
   /** Refuses what comes from now on, and resolves when all that waits has its answer: within the wait. */
@@ -223,20 +226,19 @@ export class Counter {
     this.#closed = true;
     this.#gathered?.();
     await Promise.all([this.#counting, this.#resetting]);
+    await this.#outage?.over;
   }
 
-  #admit<T>(gone: () => boolean): Waiter<T> {
+  #admit<T>(gone: () => boolean, waitedMs: number): Waiter<T> {
     if (this.#closed) throw new Unavailable('this replica is shutting down');
     if (this.#waiting >= this.#maxWaiting)
       throw new Unavailable(`${this.#waiting} requests are waiting already`);
-    if (
-      this.#postgresDownSince !== undefined &&
-      this.#clock.now() - this.#postgresDownSince >= this.#waitMs
-    ) {
+    if (this.#outage !== undefined && this.#clock.now() - this.#outage.since >= this.#waitMs) {
       throw new Unavailable('Postgres is away');
     }
+    if (waitedMs >= this.#waitMs) throw new Unavailable('the request has spent its wait elsewhere');
     this.#waiting++;
-    return new Waiter<T>(this.#clock, this.#waitMs, gone, () => {
+    return new Waiter<T>(this.#clock, this.#waitMs - waitedMs, gone, () => {
       this.#waiting--;
     });
   }
@@ -383,7 +385,7 @@ export class Counter {
 
   /** What the row says. If Postgres counts, somebody else could not reach Redis: leave it alone as well. */
   async #learn(wanted: () => boolean): Promise<Row> {
-    const row = await this.#ask(() => this.#postgres.read(), wanted, 'read');
+    const row = await this.#ask(() => this.#postgres.read(), wanted);
     this.#known = row;
     if (row.counting === 'postgres') this.#postgresCountsUntil = this.#clock.now() + COOL_DOWN_MS;
     return row;
@@ -405,48 +407,58 @@ export class Counter {
   }
 
   /**
-   * Postgres's answer, asked for again until it comes. When nobody wants it any more while Postgres is down,
-   * goes on looking until it is back, so that later visits need not wait to find out.
-   * @param kind only a write tells that Postgres is back: a standby can be read, and a row that is locked.
-   * @throws Unavailable when nobody wants it any more.
+   * Postgres's answer, asked for again until it comes. While Postgres is away only the probe asks.
+   * @throws Unavailable when nobody wants the answer any more.
    */
-  async #ask<T>(ask: () => Promise<T>, wanted: () => boolean, kind: 'read' | 'write' = 'write'): Promise<T> {
+  async #ask<T>(ask: () => Promise<T>, wanted: () => boolean): Promise<T> {
     for (;;) {
-      const asking = wanted();
-      if (!asking && (this.#postgresDownSince === undefined || this.#closed)) {
-        throw new Unavailable('nobody waits for the answer any more');
-      }
+      if (!wanted()) throw new Unavailable('nobody waits for the answer any more');
       try {
-        if (asking) {
-          const answer = await ask();
-          if (kind === 'write') this.#postgresAnswered();
-          return answer;
-        }
-        const { epoch } = await this.#postgres.read();
-        await this.#postgres.record(epoch, 0);
-        this.#postgresAnswered();
+        return await ask();
       } catch (error) {
         if (!(error instanceof StoreError)) throw error;
-        this.#postgresFailed(error);
-        await this.#sleep(RETRY_MS);
+        // What is known may be why it failed: an epoch that was changed by hand and does not fit any more.
+        this.#known = undefined;
+        this.#outage ??= this.#begin(error);
       }
+      await this.#outage.over;
+    }
+  }
+
+  /**
+   * An outage of Postgres. It ends when a write succeeds: a standby can be read, and so can a row that is locked. The
+   * probe depends on no visitor, because a replica that nobody probes for would refuse for ever.
+   */
+  #begin(error: StoreError): { since: number; over: Promise<void> } {
+    this.#log.warn({ err: error }, 'Postgres does not answer: visits wait');
+    const since = this.#clock.now();
+    const probe = async () => {
+      do {
+        await this.#sleep(RETRY_MS);
+        if (await this.#canWrite()) {
+          this.#log.info({ awayMs: Math.round(this.#clock.now() - since) }, 'Postgres is back');
+          break;
+        }
+      } while (!this.#closed || this.#waiting > 0);
+      this.#outage = undefined;
+    };
+    return { since, over: probe() };
+  }
+
+  /** Never throws, because the probe must not end before the outage does. */
+  async #canWrite(): Promise<boolean> {
+    try {
+      const { epoch } = await this.#postgres.read();
+      // Changes nothing, because no count is below 0. "Another epoch" is an answer as well.
+      await this.#postgres.record(epoch, 0);
+      return true;
+    } catch {
+      return false;
     }
   }
 
   #sleep(ms: number): Promise<void> {
     return new Promise((resolve) => this.#clock.after(ms, resolve));
-  }
-
-  #postgresAnswered(): void {
-    if (this.#postgresDownSince === undefined) return;
-    this.#log.info({ awayMs: Math.round(this.#clock.now() - this.#postgresDownSince) }, 'Postgres is back');
-    this.#postgresDownSince = undefined;
-  }
-
-  #postgresFailed(error: StoreError): void {
-    if (this.#postgresDownSince !== undefined) return;
-    this.#postgresDownSince = this.#clock.now();
-    this.#log.warn({ err: error }, 'Postgres does not answer: visits wait');
   }
 }
 
