@@ -19,6 +19,10 @@ INSERT INTO visitors (site_id, site_name) VALUES (1, 'linodeexample.com') ON CON
 -- The resets of the last minutes, so that a repeated one is known: a lost answer must not reset twice.
 CREATE TABLE IF NOT EXISTS resets (
   id text PRIMARY KEY,
-  at timestamptz NOT NULL DEFAULT now()
+  at timestamptz NOT NULL DEFAULT now(),
+  -- By the clock of NGINX, which names each request.
+  sent_at timestamptz NOT NULL DEFAULT now()
 );
+-- Of a volume that an older version made.
+ALTER TABLE resets ADD COLUMN IF NOT EXISTS sent_at timestamptz NOT NULL DEFAULT now();
 CREATE INDEX IF NOT EXISTS resets_at ON resets (at);

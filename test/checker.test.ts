@@ -77,6 +77,13 @@ describe('the checker', () => {
     expect(verdict([...history, visit(10, 12, 1)], 2)).toMatchObject({ duplicates: 1 });
   });
 
+  it('blames a reset that failed and takes effect after a later one was confirmed', () => {
+    const failed = [visit(0, 1, 1), reset(2, 3, false), reset(4, 5), visit(6, 7, 1), visit(8, 9, 1)];
+    expect(verdict(failed, 1)).toMatchObject({ duplicates: 1 });
+    const between = [visit(0, 1, 1), reset(2, 3, false), visit(3, 4, 1), reset(5, 6), visit(7, 8, 1)];
+    expect(verdict(between, 1)).toMatchObject(clean);
+  });
+
   it('lets a reset that failed take effect at any time after, or never', () => {
     const before = [visit(0, 1, 1), reset(2, 3, false)];
     expect(verdict([...before, visit(4, 5, 2)], 2)).toMatchObject(clean);

@@ -3,8 +3,8 @@
  * the counter works. After Jepsen's checkers for unique ids and counters (https://github.com/jepsen-io/jepsen,
  * jepsen/src/jepsen/checker.clj), made for a counter that is reset: O(n log n) for n operations.
  *
- * A reset takes effect at one moment between its invocation and its answer; if it failed, at any moment after its
- * invocation, or never. The *era* of a visit is the number of resets before it: known where no reset is under way with
+ * A reset takes effect at one moment between its invocation and its answer. If it failed, it takes effect at any moment
+ * from its invocation to the answer of a reset that was sent after it had failed, or never. The *era* of a visit is the number of resets before it: known where no reset is under way with
  * it, else within bounds. A history is blamed only if no choice within these bounds explains it.
  */
 
@@ -52,9 +52,13 @@ interface Visit extends Operation {
 export function check(history: readonly Operation[], durable: Durable): Verdict {
   const resets = history.filter(({ kind }) => kind === 'reset');
   const invoked = resets.map((reset) => reset.invoked).toSorted(ascending);
-  const confirmed = resets
-    .filter(({ result }) => result)
-    .map(({ completed }) => completed)
+  // When each was over at the latest; one that never took effect may as well have done so together with the later one.
+  const confirmed = resets.filter(({ result }) => result);
+  const over = resets
+    .map(({ result, completed }) => {
+      const later = confirmed.filter(({ invoked }) => invoked > completed).map((reset) => reset.completed);
+      return result ? completed : Math.min(...later);
+    })
     .toSorted(ascending);
   const visits = history.filter(({ kind }) => kind === 'visit');
   const acknowledged: Visit[] = visits
@@ -62,12 +66,12 @@ export function check(history: readonly Operation[], durable: Durable): Verdict 
     .map((visit) => ({
       ...visit,
       number: visit.result,
-      from: below(confirmed, visit.invoked),
+      from: below(over, visit.invoked),
       to: below(invoked, visit.completed),
     }));
 
   // The durable count is of the last era, which began after the last confirmed reset was sent, if not later.
-  const begun = Math.max(...resets.filter(({ result }) => result).map((reset) => reset.invoked));
+  const begun = Math.max(...confirmed.map((reset) => reset.invoked));
   const possibly = visits.filter(({ result, completed }) => result === undefined || completed > begun);
   const surely = acknowledged.filter(({ from }) => from === resets.length);
   return {

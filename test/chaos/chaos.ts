@@ -30,6 +30,8 @@ export interface Scenario {
   mayFail: boolean;
   /** The slowest answer allowed, in ms: over the length of the outage where clients have to wait it out. */
   slowest: (outageMs: number) => number;
+  /** What clients do besides, while the fault lasts. */
+  during?: (load: Load) => Promise<void>;
 }
 
 export interface Result extends Verdict {
@@ -55,6 +57,8 @@ const FAULTS = {
 
 const bounded = () => 1000;
 const outage = (ms: number) => ms + 1000;
+/** The whole budget of a request, whatever fails: nginx/nginx.conf, Limits. */
+const budget = () => 7000;
 
 export const SCENARIOS: Scenario[] = [
   ...['web', 'redis', 'postgres', 'nginx'].flatMap((service) =>
@@ -86,6 +90,23 @@ export const SCENARIOS: Scenario[] = [
     },
     mayFail: false,
     slowest: bounded,
+  },
+  ...(['pause', 'cut'] as const).map((name) => ({
+    // Nothing can answer: each visitor and each reset is told so within the budget.
+    name: `three web: ${name}`,
+    lasts: 9000,
+    inject: async (stack: Stack) => together(...(await stack.containers('web')).map(FAULTS[name][0])),
+    mayFail: true,
+    slowest: budget,
+    during: (load: Load) => load.reset(),
+  })),
+  {
+    name: 'postgres: pause, longer than visits wait',
+    lasts: 9000,
+    inject: one('postgres', pause),
+    mayFail: true,
+    slowest: budget,
+    during: (load) => load.reset(),
   },
   {
     name: 'one web: cut off from postgres alone',
@@ -192,6 +213,8 @@ export function blame(scenario: Scenario, result: Result, slackMs = 0): string[]
 /** Runs one scenario on a healthy stack and leaves a healthy one. */
 export async function runScenario(stack: Stack, scenario: Scenario): Promise<Result> {
   await using cleanup = new AsyncDisposableStack();
+  // A reset that failed in the scenario before may take effect until a later one is confirmed.
+  await until(async () => (await fetch(`${stack.address}/resetcounter`)).ok);
   const load = new Load(stack.address, CLIENTS);
   cleanup.defer(() => load.stop());
   // In the middle of the first visits, so that resets under traffic are part of every history.
@@ -203,7 +226,7 @@ export async function runScenario(stack: Stack, scenario: Scenario): Promise<Res
   const since = new Date().toISOString();
   const injected = performance.now();
   const heal = await scenario.inject(stack);
-  await sleep(scenario.lasts);
+  await Promise.all([sleep(scenario.lasts), scenario.during?.(load)]);
   await heal();
   const healed = performance.now();
   await until(() => normalAgain(load, healed) !== undefined);

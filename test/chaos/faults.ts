@@ -120,7 +120,7 @@ export async function failover(stack: Stack): Promise<Heal> {
   await sleep(1000);
   await docker('exec', replica, 'redis-cli', 'REPLICAOF', 'NO', 'ONE');
   await docker('kill', master);
-  await docker('network', 'connect', '--alias', 'redis', network, replica);
+  await docker('network', 'connect', '--alias', 'redis.back.internal', network, replica);
   return async () => {
     // Back to the first, which is empty: another failover.
     await docker('rm', '--force', '--volumes', replica);

@@ -76,39 +76,56 @@ describe('PostgresCounter', () => {
 
   it('resets once for each name, however often it is asked', async () => {
     await counter.record(1, 10);
-    const answers = await Promise.all([counter.reset('a', 1), counter.reset('a', 1), counter.reset('a', 1)]);
+    const answers = await Promise.all([
+      counter.reset('a', 1, Date.now()),
+      counter.reset('a', 1, Date.now()),
+      counter.reset('a', 1, Date.now()),
+    ]);
     const rows = answers.filter((answer) => typeof answer === 'object');
     expect(rows).toEqual([{ count: 0, epoch: expect.any(Number), counting: 'redis' }]);
     expect(answers.filter((answer) => answer === 'done')).toHaveLength(2);
     const epoch = rows[0]?.epoch ?? 0;
     await counter.record(epoch, 4);
-    expect(await counter.reset('a', epoch)).toBe('done');
+    expect(await counter.reset('a', epoch, Date.now())).toBe('done');
     expect((await counter.read()).count).toBe(4);
   });
 
   it('does not reset for somebody who has seen an earlier epoch, and does not note the name', async () => {
     const { epoch } = (await counter.handBack(1)) ?? { epoch: 0 };
-    expect(await counter.reset('late', 1)).toBe('moved');
-    expect(await counter.reset('late', epoch)).toMatchObject({ count: 0 });
+    expect(await counter.reset('late', 1, Date.now())).toBe('moved');
+    expect(await counter.reset('late', epoch, Date.now())).toMatchObject({ count: 0 });
+  });
+
+  it('does not reset for a request that the network held back until a later one was done', async () => {
+    const { epoch } = (await counter.reset('later', 1, Date.now() - 1000)) as { epoch: number };
+    expect(await counter.reset('earlier', epoch, Date.now() - 2000)).toBe('done');
+    expect((await counter.read()).epoch).toBe(epoch);
+    expect(await counter.reset('latest', epoch, Date.now())).toMatchObject({ count: 0 });
+  });
+
+  it('resets after the clock was set back, though an earlier reset seems to be still to come', async () => {
+    const { epoch } = (await counter.reset('ahead', 1, Date.now() + 3_600_000)) as { epoch: number };
+    expect(await counter.reset('set back', epoch, Date.now())).toMatchObject({ count: 0 });
   });
 
   it('does not note the name of a reset that met another on the way', async () => {
     await raw.query('BEGIN; UPDATE visitors SET epoch = epoch + 1');
-    const reset = counter.reset('met', 1);
+    const reset = counter.reset('met', 1, Date.now());
     await vi.waitFor(async () => {
       const { rows } = await raw.query('SELECT FROM pg_locks WHERE NOT granted');
       expect(rows).not.toHaveLength(0);
     });
     await raw.query('COMMIT');
     expect(await reset).toBe('moved');
-    expect(await counter.reset('met', 2)).toMatchObject({ count: 0 });
+    expect(await counter.reset('met', 2, Date.now())).toMatchObject({ count: 0 });
   });
 
   it('forgets the names of resets after ten minutes', async () => {
     await raw.query(
-      "INSERT INTO resets VALUES ('old', now() - interval '11 minutes'), ('young', now() - interval '9 minutes')",
+      `INSERT INTO resets SELECT id, at, at FROM (VALUES
+         ('old', now() - interval '11 minutes'), ('young', now() - interval '9 minutes')) AS they (id, at)`,
     );
-    await counter.reset('new', 1);
+    await counter.reset('new', 1, Date.now());
     const { rows } = await raw.query("SELECT id FROM resets WHERE id IN ('old', 'young', 'new') ORDER BY id");
     expect(rows).toEqual([{ id: 'new' }, { id: 'young' }]);
   });

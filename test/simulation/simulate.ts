@@ -11,6 +11,7 @@ import { check, type Operation, type Verdict } from '../checker.ts';
 /** What may go wrong in a history. Each is drawn by the seed, alone or with others. */
 export const FAULTS = [
   'slow network', // replies and requests take up to 3 s, so that they come after the client's time-out
+  'late requests', // what NGINX sends reaches a replica up to 12 s later, when a cut is over
   'lost replies', // what was asked has happened, and nobody is told
   'redis restarts empty',
   'redis restarts with old data',
@@ -41,6 +42,7 @@ export const BUGS = [
   'hand back without a new epoch',
   'a reset only deletes the key',
   'a repeated reset resets again',
+  'a late reset undoes a later one',
 ] as const;
 export type Bug = (typeof BUGS)[number];
 
@@ -71,7 +73,7 @@ const REPLICAS = 3;
 const CLIENTS = 8;
 /** Faults happen in the first so many milliseconds; then everything heals, and the clients go on for a while. */
 const TROUBLE_MS = 3000;
-const TOTAL_MS = 9000;
+const TOTAL_MS = 12_000;
 /** Then nobody visits for longer than a visit waits: a replica has to find out by itself that Postgres is back. */
 const QUIET_MS = 7000;
 const REDIS_TIMEOUT_MS = 150;
@@ -79,8 +81,8 @@ const POSTGRES_TIMEOUT_MS = 750;
 const WAIT_MS = 5000;
 /** NGINX's time-outs: of a quick attempt, of the patient one, and how long the latter may try others (nginx.conf). */
 const TRY_MS = 400;
-const PATIENT_MS = 5100;
-const PATIENT_TRIES_MS = 200;
+const PATIENT_MS = 4900;
+const PATIENT_TRIES_MS = 500;
 
 /** Mulberry32 (public domain, Tommy Ettinger): small, and good enough to schedule by. */
 export function random(seed: number): () => number {
@@ -169,7 +171,7 @@ export async function simulate({ seed, bug, ...options }: Simulation): Promise<H
 
   // ---- Postgres: one row, whose changes are atomic and never forgotten.
   const row: Row = { count: 0, epoch: 1, counting: 'redis' };
-  const resets = new Set<string>();
+  const resets = new Map<string, number>();
   const postgres = { down: false, pausedUntil: 0 };
   let surplus = 0;
 
@@ -193,10 +195,12 @@ export async function simulate({ seed, bug, ...options }: Simulation): Promise<H
       row.counting = 'redis';
       return { ...row };
     },
-    reset: (id: string, seen: number): Row | 'moved' | 'done' => {
+    reset: (id: string, seen: number, sentAt: number): Row | 'moved' | 'done' => {
+      const late = resets.values().some((other) => other > sentAt);
+      if (late && bug !== 'a late reset undoes a later one') return 'done';
       if (resets.has(id) && bug !== 'a repeated reset resets again') return 'done';
       if (row.epoch !== seen) return 'moved';
-      resets.add(id);
+      resets.set(id, sentAt);
       row.count = 0;
       if (bug !== 'a reset only deletes the key') row.epoch++;
       row.counting = 'redis';
@@ -386,8 +390,8 @@ export async function simulate({ seed, bug, ...options }: Simulation): Promise<H
           },
         ),
       handBack: (seen) => query(`handBack(${seen})`, () => sql.handBack(seen)),
-      reset: async (id, seen) => {
-        const answer = await query(`reset(${id}, ${seen})`, () => sql.reset(id, seen));
+      reset: async (id, seen, sentAt) => {
+        const answer = await query(`reset(${id}, ${seen})`, () => sql.reset(id, seen, sentAt));
         if (bug !== 'a reset only deletes the key' || typeof answer === 'string') return answer;
         await ask('delete', lua.deleteKey).catch(() => {});
         return 'done';
@@ -410,7 +414,7 @@ export async function simulate({ seed, bug, ...options }: Simulation): Promise<H
   type Ask<T> = (counter: Counter, gone: () => boolean, waitedMs: number) => Promise<T>;
 
   /** One attempt at one replica. */
-  function attempt<T>(ask: Ask<T>, replica: Replica, limitMs: number, waitedMs: number) {
+  function attempt<T>(ask: Ask<T>, replica: Replica, limitMs: number, waitedMs: number, arrivesAt: number) {
     let over = false;
     const answer = new Promise<T | 'unavailable' | 'no answer'>((resolve) => {
       // A killed replica's connections break; a paused one's do not.
@@ -419,7 +423,8 @@ export async function simulate({ seed, bug, ...options }: Simulation): Promise<H
         if (replica.alive) time.after(10, watch);
         else resolve('no answer');
       };
-      time.after(delay(), () => {
+      const travels = Math.max(arrivesAt - time.now(), delay());
+      time.after(travels, () => {
         if (!replica.alive) return resolve('no answer');
         const asked = () => {
           if (!replica.alive) return;
@@ -443,13 +448,15 @@ export async function simulate({ seed, bug, ...options }: Simulation): Promise<H
   async function throughNginx<T>(ask: Ask<T>): Promise<T | undefined> {
     const first = Math.floor(draw() * REPLICAS);
     const started = time.now();
+    // A cut holds back what is sent until it is over.
+    const arrivesAt = has('late requests') && chance(0.2) ? started + between(1000, 12_000) : started;
     let attempts = 0;
     async function pass(limitMs: number, mayBeginMs: number): Promise<T | undefined> {
       const began = time.now();
       for (let i = 0; i < REPLICAS && time.now() - began <= mayBeginMs; i++) {
         if (attempts++ > 0) surplus++;
         const replica = replicas[(first + i) % REPLICAS] as Replica;
-        const answer = await attempt(ask, replica, limitMs, began - started);
+        const answer = await attempt(ask, replica, limitMs, began - started, arrivesAt);
         if (answer !== 'unavailable' && answer !== 'no answer') return answer;
       }
       return undefined;
@@ -485,11 +492,14 @@ export async function simulate({ seed, bug, ...options }: Simulation): Promise<H
   }
 
   async function resetter(): Promise<void> {
-    for (let n = 0; time.now() < TROUBLE_MS; n++) {
-      await time.sleep(between(100, 1500));
+    for (let n = 0; time.now() < TOTAL_MS; n++) {
+      await time.sleep(time.now() < TROUBLE_MS ? between(100, 1500) : between(1000, 3000));
       const id = `reset${n}-${draw()}`;
+      const sentAt = time.now();
       await operate('reset', () =>
-        throughNginx((counter, _gone, waitedMs) => counter.reset(id, waitedMs).then(() => true as const)),
+        throughNginx((counter, _gone, waitedMs) =>
+          counter.reset(id, sentAt, waitedMs).then(() => true as const),
+        ),
       );
     }
   }
@@ -498,6 +508,7 @@ export async function simulate({ seed, bug, ...options }: Simulation): Promise<H
   const trouble: Record<Fault, () => void | Promise<void>> = {
     'slow network': () => {},
     'lost replies': () => {},
+    'late requests': () => {},
     resets: resetter,
     'redis restarts empty': () => restartRedis(NOTHING),
     'redis restarts with old data': () => restartRedis(old),

@@ -185,7 +185,7 @@ it('asks Postgres anew after a statement failed: what was known may be why', asy
 it('gives a request the rest of the wait that it has not spent elsewhere', async () => {
   const never = () => new Promise<never>(() => {});
   const { counter, pass } = start({ read: never });
-  const [late, fresh] = [counter.visit(() => false, 4000), counter.reset('a', 1000)];
+  const [late, fresh] = [counter.visit(() => false, 4000), counter.reset('a', 0, 1000)];
   const refused: string[] = [];
   late.catch(() => refused.push('late'));
   fresh.catch(() => refused.push('fresh'));

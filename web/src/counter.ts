@@ -34,8 +34,9 @@ export interface PostgresStore {
   /** Begins an epoch in which Redis counts. Undefined: the row's epoch is not `seen`, and nothing changed. */
   handBack(seen: number): Promise<Row | undefined>;
   /** Sets the count to 0 and begins an epoch in which Redis counts: the new row. 'moved': the row's epoch is not
-   * `seen`; 'done': it was done before under this id; nothing changed then. */
-  reset(id: string, seen: number): Promise<Row | 'moved' | 'done'>;
+   * `seen`; 'done': it was done before under this id, or one that was sent after it (`sentAt`, milliseconds since 1970)
+   * was; nothing changed then. */
+  reset(id: string, seen: number, sentAt: number): Promise<Row | 'moved' | 'done'>;
 }
 
 /** A store did not answer, or not with what was asked. A write may have happened all the same. */
@@ -206,13 +207,17 @@ export class Counter {
   /**
    * Starts again from 0: a visit that is sent after this resolves is numbered from 1 up.
    * @param id names this reset: asked again under the same id, of any replica, it happens once.
+   * @param sentAt when the client sent it, in milliseconds since 1970, by the clock that all resets are timed by: one that
+   * the network holds back does not undo what came after a later one.
    * @param waitedMs as for a visit
    * @throws Unavailable when it is not known to be committed. It may be, unless another reset came after it.
    */
-  async reset(id: string, waitedMs = 0): Promise<void> {
+  async reset(id: string, sentAt = Date.now(), waitedMs = 0): Promise<void> {
     const waiter = this.#admit<void>(() => false, waitedMs);
     // One after the other, and beside the visits, which must not wait for a reset that cannot be done.
-    this.#resetting = this.#resetting.then(() => this.#serve([waiter], () => this.#reset(waiter, id)));
+    this.#resetting = this.#resetting.then(() =>
+      this.#serve([waiter], () => this.#reset(waiter, id, sentAt)),
+    );
     return waiter.promise;
   }
 
@@ -353,12 +358,12 @@ export class Counter {
     }
   }
 
-  async #reset(waiter: Waiter<void>, id: string): Promise<void> {
+  async #reset(waiter: Waiter<void>, id: string, sentAt: number): Promise<void> {
     const wanted = () => waiter.stillWaits();
     for (;;) {
       // Bound to an epoch, so that one that was given up and arrives late cannot undo what came after it.
       const { epoch } = this.#known ?? (await this.#learn(wanted));
-      const row = await this.#ask(() => this.#postgres.reset(id, epoch), wanted);
+      const row = await this.#ask(() => this.#postgres.reset(id, epoch, sentAt), wanted);
       if (row !== 'moved') {
         if (row !== 'done') await this.#install(row);
         return waiter.resolve();

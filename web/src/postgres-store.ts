@@ -27,14 +27,19 @@ const HAND_BACK = `
   UPDATE visitors SET epoch = ${NEXT_EPOCH}, counting = 'redis' WHERE site_id = 1 AND epoch = $1 RETURNING ${ROW}`;
 
 // A reset that NGINX or the counter repeats, because its answer was lost, finds its id and changes nothing. NGINX stops
-// repeating within seconds. The row is locked before the id is noted: an id must not be noted for nothing.
+// repeating within seconds. One that the network held back finds a reset that was sent later. A time that is still to come
+// is ignored: the clock was set back. The row is locked before the id is noted: an id must not be noted for nothing.
+const LATER = (sentAt: string) =>
+  `sent_at > to_timestamp(${sentAt} / 1000.0) AND sent_at <= clock_timestamp()`;
+const WAS_RESET = `SELECT id FROM resets WHERE id = $1 OR ${LATER('$2')} LIMIT 1`;
 const RESET = `
   WITH forgotten AS (DELETE FROM resets WHERE at < now() - interval '10 minutes'),
        current AS (SELECT site_id FROM visitors WHERE site_id = 1 AND epoch = $2 FOR UPDATE),
-       noted AS (INSERT INTO resets (id) SELECT $1 FROM current ON CONFLICT DO NOTHING RETURNING id)
+       noted AS (INSERT INTO resets (id, sent_at) SELECT $1, to_timestamp($3 / 1000.0) FROM current
+                  WHERE NOT EXISTS (SELECT FROM resets WHERE ${LATER('$3')})
+                  ON CONFLICT DO NOTHING RETURNING id)
   UPDATE visitors SET visitor_count = 0, epoch = ${NEXT_EPOCH}, counting = 'redis'
    WHERE site_id = 1 AND EXISTS (SELECT FROM noted) RETURNING ${ROW}`;
-const WAS_RESET = 'SELECT id FROM resets WHERE id = $1';
 
 /** Owns a pool of connections to Postgres until close(). */
 export class PostgresCounter implements PostgresStore {
@@ -94,10 +99,10 @@ export class PostgresCounter implements PostgresStore {
     return row;
   }
 
-  async reset(id: string, seen: number): Promise<Row | 'moved' | 'done'> {
-    const { row } = await this.#query('reset', RESET, [id, seen]);
+  async reset(id: string, seen: number, sentAt: number): Promise<Row | 'moved' | 'done'> {
+    const { row } = await this.#query('reset', RESET, [id, seen, sentAt]);
     if (row) return row;
-    const { changed } = await this.#query('was reset', WAS_RESET, [id]);
+    const { changed } = await this.#query('was reset', WAS_RESET, [id, sentAt]);
     return changed ? 'done' : 'moved';
   }
 
