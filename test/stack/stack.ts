@@ -85,6 +85,7 @@ export class Stack implements AsyncDisposable {
       WEB_REPLICAS: '3',
       LOG_LEVEL: 'info',
       POSTGRES_WAIT_MS: '5000',
+      TRUSTED_PROXIES: '',
       RESET_TOKEN: '',
       RESET_TOKEN_FILE: '',
     };

@@ -18,17 +18,17 @@ function application(counter: Partial<AppOptions['counter']> = {}, readiness = a
   const calls: string[] = [];
   const logged: unknown[] = [];
   const fake: AppOptions['counter'] = {
-    async visit(gone) {
+    async visit(gone, waitedMs) {
       calls.push('visit');
-      return counter.visit?.(gone) ?? 1;
+      return counter.visit?.(gone, waitedMs) ?? 1;
     },
-    async reset(id) {
+    async reset(id, sentAt, waitedMs) {
       calls.push(`reset ${id}`);
-      await counter.reset?.(id);
+      await counter.reset?.(id, sentAt, waitedMs);
     },
   };
   const log = pino({ base: null, timestamp: false }, { write: (line) => logged.push(JSON.parse(line)) });
-  const app = createApp({ counter: fake, readiness, log, resetToken: undefined });
+  const app = createApp({ counter: fake, readiness, log, resetToken: undefined, trustProxyHops: 1 });
   return { app, calls, logged, http: request(app) };
 }
 
@@ -60,10 +60,11 @@ describe('pages', () => {
     expect(text).toContain('viewed 9007199254740991 time(s)');
   });
 
-  it('logs a reset under the id of its request', async () => {
+  it('logs a reset under the id of its request, with its client', async () => {
     const { http, logged } = application();
-    await http.get('/resetcounter').set('X-Request-Id', 'r-17');
-    expect(logged).toEqual([{ level: 30, requestId: 'r-17', msg: 'reset visitor count' }]);
+    await http.get('/resetcounter').set({ 'X-Request-Id': 'r-17', 'X-Forwarded-For': '10.1.2.3' });
+    const line = { level: 30, requestId: 'r-17', client: '10.1.2.3', msg: 'reset visitor count' };
+    expect(logged).toEqual([line]);
   });
 
   it('gives each reset an id of its own when the request has none', async () => {
@@ -168,4 +169,62 @@ describe('health', () => {
     expect([status, body, calls]).toEqual([expected, state, []]);
     expect(headers).toMatchObject(JSON_);
   });
+});
+
+describe('behind NGINX', () => {
+  it.each([
+    ['1.234', 1234],
+    ['0.000', 0],
+    [undefined, 0],
+    ['nonsense', 0],
+  ])('takes an elapsed time of %s s off the wait', async (elapsed, expected) => {
+    const waited: (number | undefined)[] = [];
+    const { http } = application({
+      visit: async (_gone, waitedMs) => waited.push(waitedMs),
+      reset: async (_id, _sentAt, waitedMs) => void waited.push(waitedMs),
+    });
+    for (const path of ['/', '/resetcounter']) {
+      await http.get(path).set(elapsed === undefined ? {} : { 'X-Request-Elapsed': elapsed });
+    }
+    expect(waited).toEqual([expected, expected]);
+  });
+
+  it('tells the counter when a reset came to NGINX', async () => {
+    const sent: (number | undefined)[] = [];
+    const { http } = application({ reset: async (_id, sentAt) => void sent.push(sentAt) });
+    await http.get('/resetcounter').set('X-Request-Start', '1795646350.414');
+    const before = Date.now();
+    for (const start of ['', 'nonsense']) await http.get('/resetcounter').set('X-Request-Start', start);
+    expect(sent[0]).toBe(1_795_646_350_414);
+    for (const now of sent.slice(1)) expect(now).toBeGreaterThanOrEqual(before);
+    expect(sent).toHaveLength(3);
+  });
+
+  it.each([
+    ['Sec-Purpose', 'prefetch'],
+    ['Sec-Purpose', 'prefetch;prerender'],
+    ['Purpose', 'prefetch'],
+    ['X-Purpose', 'preview'],
+    ['X-Moz', 'prefetch'],
+  ])('a browser that fetches ahead counts and resets nothing: %s: %s', async (name, value) => {
+    const { http, calls } = application();
+    for (const path of ['/', '/resetcounter']) {
+      expect((await http.get(path).set(name, value)).status).toBe(403);
+    }
+    expect(calls).toEqual([]);
+  });
+
+  it.each([
+    ['ok', 200],
+    ['degraded', 200],
+    ['unavailable', 503],
+  ] as const)(
+    'tells a load balancer that the stack is %s with %i, and nothing more',
+    async (status, code) => {
+      const secret = 'getaddrinfo ENOTFOUND postgres';
+      const { http, calls } = application({}, async () => ({ ...UP, status, postgres: secret }));
+      const response = await http.get('/health');
+      expect([response.status, response.text, calls]).toEqual([code, JSON.stringify({ status }), []]);
+    },
+  );
 });

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import type { Logger } from 'pino';
 import { type Counter, StoreError, Unavailable } from './counter.ts';
-import { isPrivate, resetGuard } from './reset-guard.ts';
+import { resetGuard } from './reset-guard.ts';
 
 /** What /readyz answers. Without Redis the app still counts; without Postgres it cannot. */
 export interface Readiness {
@@ -19,13 +19,15 @@ export interface AppOptions {
   log: Logger;
   /** Undefined: whoever asks from a private network may reset. */
   resetToken: string | undefined;
+  /** How many proxies stand in front: what X-Forwarded-For says is believed of these. */
+  trustProxyHops: number;
 }
 
 /** What a 503 tells a client to wait, in seconds: about what a restart of Postgres takes. */
 const RETRY_AFTER_S = 2;
 
 /** Builds the application: the routes, and errors to HTTP. It never listens. */
-export function createApp({ counter, readiness, log, resetToken }: AppOptions): Express {
+export function createApp({ counter, readiness, log, resetToken, trustProxyHops }: AppOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   // As the original: /resetcounter is a route, /ResetCounter and /resetcounter/ are not.
@@ -33,13 +35,26 @@ export function createApp({ counter, readiness, log, resetToken }: AppOptions): 
   app.enable('strict routing');
   // No route reads a query.
   app.set('query parser', false);
-  // NGINX says whom it asks for, and NGINX is on a private network.
-  app.set('trust proxy', isPrivate);
+  // NGINX says whom it asks for. Its own address does not matter: Docker may give it one outside the private ranges.
+  app.set('trust proxy', trustProxyHops);
 
   /** NGINX names each request; the same name in both logs joins them. */
   const requestId = (req: Request) => req.get('x-request-id') || randomUUID();
   /** How long NGINX has tried other replicas for this request (ms): part of the wait, not added to it. */
   const waitedMs = (req: Request) => Number(req.get('x-request-elapsed') ?? 0) * 1000 || 0;
+
+  /** A browser that fetches ahead has nobody who looks: https://www.w3.org/TR/resource-hints, and its older forms. */
+  const isPrefetch = (req: Request) =>
+    ['sec-purpose', 'purpose', 'x-purpose', 'x-moz'].some((name) =>
+      /prefetch|prerender|preview/i.test(req.get(name) ?? ''),
+    );
+  const refusePrefetch = (req: Request, res: Response, next: NextFunction) => {
+    if (!isPrefetch(req)) return next();
+    answer(res, 403, 'text', 'Forbidden: a prefetch counts and resets nothing\n');
+  };
+
+  /** When NGINX got the request, in milliseconds since 1970. */
+  const sentAt = (req: Request) => Math.round(Number(req.get('x-request-start')) * 1000) || Date.now();
 
   type Handler = (req: Request, res: Response) => void | Promise<void>;
   const methods = (res: Response) => res.set('Allow', 'GET, HEAD, OPTIONS');
@@ -60,6 +75,7 @@ export function createApp({ counter, readiness, log, resetToken }: AppOptions): 
     res.writeHead(200, { 'Content-Type': TYPES.html, 'Cache-Control': 'no-store' }).end();
   };
 
+  app.get(['/', '/resetcounter'], refusePrefetch);
   route(
     '/',
     async (req, res) => {
@@ -80,8 +96,8 @@ export function createApp({ counter, readiness, log, resetToken }: AppOptions): 
         log.warn({ requestId: id, client: req.ip, reason: refusal.reason }, 'reset refused');
         return answer(res, refusal.status, 'text', `${refusal.reason}\n`);
       }
-      await counter.reset(id, waitedMs(req));
-      log.info({ requestId: id }, 'reset visitor count');
+      await counter.reset(id, sentAt(req), waitedMs(req));
+      log.info({ requestId: id, client: req.ip }, 'reset visitor count');
       answer(res, 200, 'html', 'Successfully deleted redis and postgres counters');
     },
     page,
@@ -94,6 +110,12 @@ export function createApp({ counter, readiness, log, resetToken }: AppOptions): 
   route('/readyz', async (_req, res) => {
     const state = await readiness();
     answer(res, state.status === 'unavailable' ? 503 : 200, 'json', JSON.stringify(state));
+  });
+
+  // The same for a load balancer in front of NGINX, without what concerns nobody outside.
+  route('/health', async (_req, res) => {
+    const { status } = await readiness();
+    answer(res, status === 'unavailable' ? 503 : 200, 'json', JSON.stringify({ status }));
   });
 
   app.use((_req, res) => {

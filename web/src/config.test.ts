@@ -43,7 +43,14 @@ describe('readConfig', () => {
       shutdownGraceMs: 8000,
     };
     const urls = { redisUrl: undefined, postgresUrl: DB.DATABASE_URL };
-    const defaults: Config = { port: 8000, logLevel: 'info', resetToken: undefined, ...urls, ...times };
+    const defaults: Config = {
+      trustProxyHops: 0,
+      port: 8000,
+      logLevel: 'info',
+      resetToken: undefined,
+      ...urls,
+      ...times,
+    };
     expect(readConfig(DB)).toStrictEqual(defaults);
     const empty = { PORT_FILE: '', LOG_LEVEL: '', REDIS_URL: '', PGHOST: '', DATABASE_URL_FILE: '' };
     expect(readConfig({ ...DB, ...empty })).toStrictEqual(defaults);
@@ -106,6 +113,7 @@ describe('readConfig', () => {
     ['REDIS_TIMEOUT_MS', 1, 60_000, 150, (config) => config.redisTimeoutMs],
     ['POSTGRES_TIMEOUT_MS', 1, 60_000, 750, (config) => config.postgresTimeoutMs],
     ['POSTGRES_WAIT_MS', 1, 600_000, 5000, (config) => config.postgresWaitMs],
+    ['TRUST_PROXY_HOPS', 0, 9, 0, (config) => config.trustProxyHops],
     ['SHUTDOWN_GRACE_MS', 0, 600_000, 8000, (config) => config.shutdownGraceMs],
     ['PGPORT', 1, 65_535, 5432, (config) => Number(parse(config.postgresUrl).port)],
   ];

@@ -12,6 +12,8 @@ export interface Config {
   /** How long a visit waits for a Postgres that is away. */
   postgresWaitMs: number;
   shutdownGraceMs: number;
+  /** How many proxies stand in front and say, in X-Forwarded-For, for whom they ask. */
+  trustProxyHops: number;
   /** Undefined: resetting takes no token. */
   resetToken: string | undefined;
 }
@@ -155,6 +157,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     postgresTimeoutMs: integer('POSTGRES_TIMEOUT_MS', 750, 1, 60_000),
     postgresWaitMs: integer('POSTGRES_WAIT_MS', 5000, 1, 600_000),
     shutdownGraceMs: integer('SHUTDOWN_GRACE_MS', 8000, 0, 600_000),
+    trustProxyHops: integer('TRUST_PROXY_HOPS', 0, 0, 9),
     resetToken: resetToken(),
   };
   if (faults.length > 0) throw new ConfigError(faults);

@@ -5,17 +5,23 @@ import { createApp } from './app.ts';
 import { isPrivate } from './reset-guard.ts';
 
 /** A request for a reset, as it reaches the application from an NGINX on this machine, and how often it did reset. */
-async function reset(token: string | undefined, client: string, headers: Record<string, string> = {}) {
+async function reset(
+  token: string | undefined,
+  client: string,
+  headers: Record<string, string> = {},
+  trustProxyHops = 1,
+) {
   let resets = 0;
   const app = createApp({
     counter: { visit: async () => 1, reset: async () => void resets++ },
     readiness: async () => ({ status: 'ok', redis: 'up', postgres: 'up', countedBy: 'redis' }),
     log: pino({ level: 'silent' }),
     resetToken: token,
+    trustProxyHops,
   });
   const response = await request(app)
     .get('/resetcounter')
-    .set({ 'X-Forwarded-For': client, ...headers });
+    .set({ Host: 'localhost', 'X-Forwarded-For': client, ...headers });
   expect(resets).toBe(response.status === 200 ? 1 : 0);
   return response;
 }
@@ -43,6 +49,11 @@ describe('an address', () => {
   ])('is not private: %j', (address) => {
     expect(isPrivate(address)).toBe(false);
   });
+});
+
+it('believes nobody about the client where no proxy is expected', async () => {
+  const headers = { 'X-Forwarded-For': '203.0.113.9' };
+  expect((await reset(undefined, '', headers, 0)).status).toBe(200);
 });
 
 describe('without a token', () => {
@@ -78,12 +89,37 @@ describe('without a token', () => {
   });
 });
 
+describe('without a token, by a name', () => {
+  it.each(['localhost', 'localhost:8080', '127.0.0.1', '192.168.1.7:80', '[::1]:80', '[fd00::5]'])(
+    'as %s, it may be reset',
+    async (host) => {
+      expect((await reset(undefined, '127.0.0.1', { Host: host })).status).toBe(200);
+    },
+  );
+
+  it.each(['evil.example', 'localhost.evil.example', 'a', '127.0.0.1.nip.io', 'x@localhost.', '[::1'])(
+    "as %s, it may not: the name may be a foreign site's that leads here",
+    async (host) => {
+      const lies = { Host: host, 'X-Forwarded-Host': 'localhost' };
+      const { status, text } = await reset(undefined, '127.0.0.1', lies);
+      expect([status, text]).toEqual([403, expect.stringContaining('RESET_TOKEN')]);
+    },
+  );
+
+  it('a client that a proxy hides may not, and is told the setting', async () => {
+    const { status, text } = await reset(undefined, 'unknown');
+    expect([status, text]).toEqual([403, expect.stringContaining('TRUSTED_PROXIES')]);
+  });
+});
+
 describe('with a token', () => {
   const token = 'aGVsbG8_d29ybGQ=';
 
   it.each(['127.0.0.1', '203.0.113.9'])('%s may reset with it', async (client) => {
     expect((await reset(token, client, { Authorization: `Bearer ${token}` })).status).toBe(200);
     expect((await reset(token, client, { Authorization: `bearer  ${token}` })).status).toBe(200);
+    const byName = { Host: 'counter.example', Authorization: `Bearer ${token}` };
+    expect((await reset(token, client, byName)).status).toBe(200);
   });
 
   it.each([

@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { BlockList } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 import type { Request, Response } from 'express';
 
 /** What no router of the internet forwards. https://www.iana.org/assignments/iana-ipv4-special-registry */
@@ -22,6 +22,12 @@ export function isPrivate(address: string): boolean {
   return PRIVATE.check(address, address.includes(':') ? 'ipv6' : 'ipv4');
 }
 
+/** Is it localhost or an address, about which no DNS server decides? Its port does not matter. */
+function isLiteral(host: string): boolean {
+  const name = URL.parse(`http://${host}`)?.hostname ?? '';
+  return name === 'localhost' || isIP(name.replace(/[[\]]/g, '')) !== 0;
+}
+
 /** Why a reset is refused. */
 export interface Refusal {
   status: 401 | 403;
@@ -29,16 +35,30 @@ export interface Refusal {
 }
 
 /**
- * Who may reset: with a token, whoever bears it (RFC 6750), from anywhere; without, whoever asks from a private
- * network, but not because a page of another site made the browser ask, as far as it says so.
+ * With a token, a request that bears it may reset (RFC 6750), from anywhere. Without one, a request from a private
+ * network may, unless a page of another site made the browser send it.
  * @param token undefined: there is none
  * @returns for a request, undefined if it may; otherwise why not. Adds what RFC 6750 asks for to the response.
  */
 export function resetGuard(token: string | undefined): (req: Request, res: Response) => Refusal | undefined {
   if (token === undefined) {
     return (req) => {
+      if (req.ip === 'unknown') {
+        return {
+          status: 403,
+          reason:
+            'Forbidden: a proxy passed this request on. Name its address in TRUSTED_PROXIES, or set RESET_TOKEN',
+        };
+      }
       if (!isPrivate(req.ip ?? '')) {
         return { status: 403, reason: 'Forbidden: only private networks may reset' };
+      }
+      // A name may be a foreign site's, which leads to this address: DNS rebinding, or an image on a page.
+      if (!isLiteral(req.get('host') ?? '')) {
+        return {
+          status: 403,
+          reason: 'Forbidden: without RESET_TOKEN, reset by localhost or an address, not by a name',
+        };
       }
       // Browsers say where a request comes from, if it goes to https or to localhost.
       if (['cross-site', 'same-site'].includes(req.get('sec-fetch-site') ?? '')) {

@@ -1,0 +1,42 @@
+#!/bin/sh
+# Writes what only the running container knows to /tmp/peers.conf (nginx.conf includes it), then becomes NGINX.
+set -eu
+
+# Docker shows this machine's own requests under the gateway's address. The kernel lists it in hexadecimal, last byte
+# first: 0100A8C0 is 192.168.0.1.
+gateway=
+while read -r _ destination hex _; do
+  [ "$destination" = 00000000 ] || continue
+  d=${hex%??????} hex=${hex#??}
+  c=${hex%????} hex=${hex#??}
+  gateway=$(printf '%d.%d.%d.%d' "0x${hex#??}" "0x${hex%??}" "0x$c" "0x$d")
+done < /proc/net/route
+
+proxies=$(printf %s "${TRUSTED_PROXIES:-}" | tr ',' ' ')
+for proxy in $proxies; do
+  case "$proxy" in *[!0-9a-fA-F.:/]*)
+    echo "TRUSTED_PROXIES holds '$proxy': give addresses and ranges, such as 10.0.0.7 or 10.0.0.0/24."
+    exit 1
+    ;;
+  esac
+done
+# Usage: geo SOURCE NAME ADDRESS...
+geo() {
+  printf 'geo %s %s {\n  default 0;\n' "$1" "$2"
+  shift 2
+  for address; do printf '  %s 1;\n' "$address"; done
+  echo '}'
+}
+{
+  for proxy in $proxies; do echo "set_real_ip_from $proxy;"; done
+  # Each word is an address.
+  # shellcheck disable=SC2086
+  geo \$realip_remote_addr \$peer_is_proxy $proxies
+  # shellcheck disable=SC2086
+  geo \$remote_addr \$client_is_proxy $proxies
+  # shellcheck disable=SC2086
+  geo \$remote_addr \$client_is_host $gateway
+} > /tmp/peers.conf
+
+# In place of this shell, so that NGINX gets the signals.
+exec nginx -g 'daemon off;'
