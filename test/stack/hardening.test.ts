@@ -101,7 +101,7 @@ describe('how much they can take', () => {
     );
 
   it.each([
-    ['nginx', '100m'],
+    ['nginx', '600m'],
     ['redis', '200m'],
     ['postgres', '800m'],
   ])('%s is killed when it takes more memory than its limit: %s', async (service, amount) => {
@@ -146,6 +146,17 @@ describe('how much they can take', () => {
       : (await read(`${v2?.[1]}/cpu.max`)).split(' ');
     expect(Number(quota) / Number(period)).toBe(1);
   });
+
+  it.each(SERVICES)(
+    '%s has the open files that its connections take, whatever the host gives',
+    async (service) => {
+      const limits = await readFile(`/proc/${await pid(service)}/limits`, 'utf8');
+      const [, soft, hard] = /^Max open files\s+(\d+)\s+(\d+)/m.exec(limits) ?? [];
+      const configured = { nginx: 8192, web: 8192, redis: 512, postgres: 100 }[service];
+      expect(Number(soft)).toBeGreaterThan(configured);
+      expect(hard).toBe(soft);
+    },
+  );
 
   it('a log is rotated: of 60 MB at most 30 are kept', async () => {
     const name = `${stack.project}-chatter`;
