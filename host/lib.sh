@@ -1,5 +1,25 @@
 # shellcheck shell=sh
-# What the scripts of this folder share; sourced by them.
+# What ./stack and the scripts of this folder share; sourced by them, in the folder of docker-compose.yml.
+
+say() { printf '%s\n' "$*" >&2; }
+die() {
+  say "stack: $*"
+  exit 1
+}
+
+# Is version $1 at least $2?
+at_least() { [ "$(printf '%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+# May a script install something here? Then says what, and asks if a person is there to answer.
+# Usage: may_install "what for whom"
+may_install() {
+  command -v apt-get > /dev/null && [ "$(id -u)" = 0 ] || return 1
+  say "$1"
+  [ -t 0 ] || return 0
+  printf 'Go on? [Y/n] ' >&2
+  read -r answer
+  case "$answer" in [Nn]*) die 'nothing was installed.' ;; esac
+}
 
 # Runs a command and shows that it is alive; shows what it wrote only if it fails.
 # Usage: busy "What it does" command [argument...]
@@ -32,4 +52,12 @@ debian_mirror() {
   # shellcheck disable=SC2016
   apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' |
     grep -v security | head -n 1 | sed 's,/*$,,' | grep .
+}
+
+# The project's name, as Compose has it.
+project() { docker compose config | sed -n 's/^name: //p'; }
+
+# The base images, as Compose has them from .env, the environment and its defaults: lines of a setting and its image.
+base_images() {
+  docker compose config | sed -n '/^x-base-images:$/,/^[^ ]/s/^  \([A-Z]*_IMAGE\): /\1 /p'
 }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds stand-ins for the four base images from Debian packages and npm packages, for a machine that no image
 # registry answers: stand-in/node, stand-in/nginx, stand-in/redis, stand-in/postgres. Needs root, apt and Docker.
-# Usage: host/base-images/build.sh
+# What is here is kept, unless it was made from other files; with --newer all is made anew, from today's packages.
+# Usage: host/base-images/build.sh [--newer]
 set -eu
 cd "$(dirname "$0")"
 # shellcheck source=host/lib.sh
@@ -24,20 +25,26 @@ make_debian() {
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     --customize-hook='upload /etc/ssl/certs/ca-certificates.crt /etc/host-authorities.crt' \
     $SUITE "$tarball" "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $SUITE main"
-  docker import "$tarball" stand-in/debian:$SUITE
+  docker import --change 'LABEL stand-in=debian' "$tarball" stand-in/debian:$SUITE
   rm "$tarball"
 }
 
-if ! docker image inspect stand-in/debian:$SUITE > /dev/null 2>&1; then
+if [ "${1:-}" = --newer ] || ! docker image inspect stand-in/debian:$SUITE > /dev/null 2>&1; then
   busy "Making a minimal Debian ($SUITE)" make_debian
 fi
 
-# What an image was made from: one that is here and up to date is not built again.
-sources=$(cat ./* ../lib.sh | cksum | cut -d ' ' -f 1)
+# What an image was made from: its files and its Debian.
+sources=$({
+  cat Dockerfile ./*-entrypoint.sh
+  echo $NODE_VERSION
+  docker image inspect --format '{{.Id}}' stand-in/debian:$SUITE
+} | cksum | cut -d ' ' -f 1)
 for image in node nginx redis postgres; do
-  made_from=$(docker image inspect --format '{{index .Config.Labels "sources"}}' stand-in/$image 2> /dev/null || true)
+  made_from=$(docker image inspect --format '{{index .Config.Labels "stand-in"}}' stand-in/$image 2> /dev/null || true)
   [ "$made_from" != "$sources" ] || continue
   # The packages come over the host's network: its resolver and its routes are known to work.
   busy "Building stand-in/$image" docker build --network host --target $image --tag stand-in/$image \
-    --label "sources=$sources" --build-arg NODE_VERSION=$NODE_VERSION .
+    --label "stand-in=$sources" --build-arg NODE_VERSION=$NODE_VERSION .
 done
+# The former ones, as far as no container uses them.
+docker image prune --force --filter label=stand-in > /dev/null

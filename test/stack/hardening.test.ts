@@ -382,16 +382,32 @@ describe('what web may do in Postgres', () => {
 });
 
 describe('labels', () => {
-  it.each(['nginx', 'web', 'postgres'])('the image of %s says what it is made from', async (service) => {
+  it.each([
+    ['nginx', ['nginx']],
+    ['postgres', ['postgres']],
+    // As .dockerignore lets it in.
+    [
+      'web',
+      [
+        '.dockerignore',
+        'package.json',
+        'package-lock.json',
+        'tsconfig.json',
+        'web',
+        ':(exclude)web/**/*.test.ts',
+      ],
+    ],
+  ])('the image of %s names the last commit that changed what it is made from', async (service, paths) => {
     const labels: Record<string, string> = JSON.parse(
       await inspect(await inspect(await container(service), '{{.Image}}'), '{{json .Config.Labels}}'),
     );
     const label = (name: string) => labels[`org.opencontainers.image.${name}`];
-    const { version } = JSON.parse(await readFile('package.json', 'utf8'));
-    const head = (await run('git', ['rev-parse', 'HEAD'])).stdout.trim();
-    const committed = (await run('git', ['log', '-1', '--format=%cI'])).stdout.trim();
-    expect(label('revision')?.replace(/-dirty$/, '')).toBe(head);
-    expect([label('version'), label('created'), label('licenses')]).toEqual([version, committed, 'MIT']);
+    const git = async (...args: string[]) => (await run('git', args)).stdout.trim();
+    const [commit, date] = (await git('log', '-1', '--format=%H %cI', '--', ...paths)).split(' ');
+    const changed = (await git('status', '--porcelain', '--', ...paths)) !== '';
+    const { version } = JSON.parse(await git('show', `${commit}:package.json`));
+    expect(label('revision')).toBe(`${commit}${changed ? '-dirty' : ''}`);
+    expect([label('version'), label('created'), label('licenses')]).toEqual([version, date, 'MIT']);
     expect(label('title')).toBe(service);
     expect(label('source')).toMatch(/./);
     expect(label('source')).not.toMatch(/\/\/[^/]*@/);

@@ -1,0 +1,88 @@
+#!/bin/sh
+# Builds what changed, starts the stack and waits until it can count; where that fails, says why.
+# Usage: host/up.sh
+set -eu
+cd "$(dirname "$0")/.."
+# shellcheck source=host/lib.sh
+. host/lib.sh
+
+# Sets an image's labels (docker-compose.yml) to what git knows of the files that it is built from.
+# Usage: label SERVICE PATHSPEC...
+label() {
+  _service=$1
+  shift
+  _commit=$(git log -1 --format='%H %cI' -- "$@")
+  [ -n "$_commit" ] || return 0
+  revision=${_commit% *}
+  version=$(git show "$revision:package.json" | sed -n 's/^  "version": "\(.*\)",$/\1/p')
+  [ -z "$(git --no-optional-locks status --porcelain -- "$@")" ] || revision=$revision-dirty
+  export "LABEL_${_service}_REVISION=$revision" "LABEL_${_service}_VERSION=$version" "LABEL_${_service}_CREATED=${_commit#* }"
+}
+
+# Without git, or outside a checkout, Compose's `unknown` stays.
+label_images() {
+  git rev-parse HEAD > /dev/null 2>&1 || return 0
+  # Never with a user's name or token in it.
+  LABEL_SOURCE=$(git config --get remote.origin.url | sed 's,//[^/]*@,//,')
+  export LABEL_SOURCE
+  label NGINX nginx
+  label POSTGRES postgres
+  # What reaches web's build: as in .dockerignore, which leaves out everything, then lets in (!), then leaves out again.
+  set -- .dockerignore
+  while read -r pattern; do
+    case "$pattern" in
+    '!'*) set -- "$@" "${pattern#!}" ;;
+    '' | '#'* | '*') ;;
+    *) set -- "$@" ":(exclude,glob)$pattern" ;;
+    esac
+  done < .dockerignore
+  label WEB "$@"
+}
+
+# Until the application says that it can count, and NGINX finds it.
+await_ready() {
+  for _ in $(seq 20); do
+    if ! ready=$(docker compose exec -T web /usr/local/bin/node healthcheck.cjs /readyz 2>&1); then
+      sleep 0.5
+    # Docker's client gives containers the proxies of its user, which curl would ask for an address of its own container.
+    elif ! ready=$(docker compose exec -T nginx curl --noproxy '*' --head --fail --silent --show-error http://127.0.0.1:8080 2>&1); then
+      sleep 0.1
+    else
+      return 0
+    fi
+  done
+  die "the stack runs, but it cannot count: $ready"
+}
+
+label_images
+# Buildx adds to an image when it was built. With containerd's image store that would make it another image each time, and
+# Compose would replace what nobody changed.
+export BUILDX_NO_DEFAULT_ATTESTATIONS=1
+log=$(mktemp)
+trap 'rm -f "$log" "$log.ok"' EXIT
+# Compose shows its progress itself; its words are kept for the remedy. --wait alone takes a service that has done its
+# work and ended, as passwords has, for one that failed.
+{
+  docker compose up --build --detach &&
+    docker compose up --detach --wait --wait-timeout 120 --no-deps --no-recreate nginx web redis postgres &&
+    echo up > "$log.ok"
+} 2>&1 | tee "$log" >&2
+if ! [ -e "$log.ok" ]; then
+  if grep -qE 'port is already allocated|address already in use' "$log"; then
+    die 'a port of this machine is taken, see above: stop what listens there, or choose another: HTTP_PORT=8080 ./stack up
+(The other services run; ./stack down stops them.)'
+  fi
+  if grep -q 'no space left on device' "$log"; then die "the disk is full: \`docker system prune\` may help."; fi
+  die 'the stack did not start: see above, and ./stack logs'
+fi
+await_ready
+address=$(docker compose port nginx 8080 | sed 's/^0\.0\.0\.0:/localhost:/; s/^\[::]:/localhost:/; s/:80$//')
+say "
+The stack is up at http://$address. Try:
+  curl $address                 count a visit
+  curl $address/resetcounter    start again from 0
+  ./stack logs                  see what every service says
+  ./stack down                  stop; the count stays (./stack down --volumes forgets it)"
+stand_ins=$(base_images | sed -n 's/ stand-in\/.*//p' | tr '\n' ' ')
+[ -z "$stand_ins" ] ||
+  say "It runs on stand-ins for official images: to pull those, remove from .env: $stand_ins, then ./stack up"
