@@ -1,7 +1,9 @@
+import { connect, createServer, type Socket } from 'node:net';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { StoreError } from '../../web/src/counter.ts';
 import { PostgresCounter } from '../../web/src/postgres-store.ts';
+import { docker, inspect } from '../stack/stack.ts';
 import { type Store, startPostgres } from './containers.ts';
 
 describe('PostgresCounter', () => {
@@ -168,5 +170,94 @@ describe('PostgresCounter', () => {
     await counter.read();
     await raw.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'web'");
     await vi.waitFor(async () => expect((await counter.read()).count).toBe(0), 10_000);
+  });
+});
+
+describe('PostgresCounter, after the life of its sessions', () => {
+  /** Twenty seconds, in which a session is old. */
+  const later = () => vi.advanceTimersByTimeAsync(20_000);
+
+  let postgres: Store;
+  beforeEach(async () => {
+    postgres = await startPostgres();
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  });
+  afterEach(async () => {
+    vi.useRealTimers();
+    await postgres[Symbol.asyncDispose]();
+  });
+
+  it('goes on in them while no new one can be opened, then changes to new ones', async () => {
+    // Before Postgres, as an address that a name leads to: it can be lost for new connections alone.
+    let reachable = true;
+    let refused = 0;
+    const proxy = createServer((client) => {
+      if (!reachable) {
+        refused++;
+        return client.destroy();
+      }
+      const server = connect(Number(new URL(postgres.url).port), 'localhost');
+      const close = (one: Socket, other: Socket) =>
+        one.on('error', () => {}).on('close', () => other.destroy());
+      close(client, server).pipe(close(server, client)).pipe(client);
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, resolve));
+    const address = proxy.address();
+    const through = new URL(postgres.url);
+    through.port = String(typeof address === 'object' && address?.port);
+    const raw = new Client(postgres.url);
+    await raw.connect();
+    const sessions = async (): Promise<number[]> => {
+      const { rows } = await raw.query(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'web' ORDER BY pid",
+      );
+      return rows.map(({ pid }) => pid);
+    };
+    const counter = new PostgresCounter(through.href, 500);
+    try {
+      const { epoch } = await counter.read();
+      await Promise.all([counter.record(epoch, 1), counter.record(epoch, 2)]);
+      const first = await sessions();
+      expect(first).toHaveLength(2);
+      reachable = false;
+      for (let lives = 1; lives <= 5; lives++) {
+        await later();
+        await vi.waitFor(() => expect(refused).toBeGreaterThanOrEqual(lives), 10_000);
+        expect(await Promise.all([counter.record(epoch, 3), counter.record(epoch, 4)])).toEqual([true, true]);
+        expect(await sessions()).toEqual(first);
+      }
+      reachable = true;
+      await later();
+      await vi.waitFor(async () => {
+        const now = await sessions();
+        expect(now).toHaveLength(2);
+        expect(now.some((pid) => first.includes(pid))).toBe(false);
+      }, 10_000);
+      expect(await counter.record(epoch, 5)).toBe(true);
+      expect(await sessions()).toHaveLength(2);
+    } finally {
+      counter.close();
+      await raw.end();
+      proxy.close();
+    }
+  });
+
+  it('leaves a Postgres that shuts down and waits for it', async () => {
+    const counter = new PostgresCounter(postgres.url, 500);
+    const running = async () => (await inspect(postgres.container.getId(), '{{.State.Running}}')) === 'true';
+    try {
+      const { epoch } = await counter.read();
+      await docker('kill', '--signal=SIGTERM', postgres.container.getId());
+      // It takes no new sessions, and serves this one.
+      const other = () => new Client(postgres.url).on('error', () => {}).connect();
+      await vi.waitFor(() => expect(other()).rejects.toThrow('shutting down'), 10_000);
+      expect(await counter.record(epoch, 1)).toBe(true);
+      expect(await running()).toBe(true);
+      await later();
+      await vi.waitFor(async () => expect(await running()).toBe(false), 20_000);
+      expect(await inspect(postgres.container.getId(), '{{.State.ExitCode}}')).toBe('0');
+    } finally {
+      await counter.close();
+    }
   });
 });

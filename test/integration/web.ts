@@ -42,7 +42,7 @@ export class Web implements AsyncDisposable {
       const listening = this.logs.find(({ msg }) => msg === 'listening');
       if (!listening) throw new Error(`not listening: ${this.output}`);
       return `http://127.0.0.1:${(listening.address as { port: number }).port}`;
-    }, 10_000);
+    }, 30_000);
   }
 
   async readiness(): Promise<Readiness> {

@@ -57,7 +57,11 @@ describe('readConfig', () => {
   });
 
   it.each<[string, keyof Config, string]>([
-    ['DATABASE_URL', 'postgresUrl', 'postgres://web:p%40ss@db:6432/linode?sslmode=verify-full&x=1'],
+    [
+      'DATABASE_URL',
+      'postgresUrl',
+      'postgres://web:p%40ss@db:6432/linode?sslmode=verify-full&sslrootcert=system&x=1',
+    ],
     ['DATABASE_URL', 'postgresUrl', 'postgresql://[::1]'],
     ['REDIS_URL', 'redisUrl', 'redis://redis:6379/1'],
     ['REDIS_URL', 'redisUrl', 'rediss://user:pw@redis'],
@@ -170,6 +174,26 @@ describe('readConfig', () => {
       'a certificate that is not there',
       { ...PARTS, PGSSLROOTCERT: '/no/ca' },
       /PG\S+ variables cannot be used .*ENOENT/,
+    ],
+    [
+      'an sslmode that libpq does not know',
+      { ...PARTS, PGSSLMODE: 'no-verify' },
+      /variables cannot be used \(sslmode is 'no-verify': give one of disable, allow, prefer, require, verify-ca, verify-/,
+    ],
+    [
+      'to verify by no authority',
+      { DATABASE_URL: 'postgres://db/x?sslmode=verify-ca' },
+      /DATABASE_URL cannot be used \(sslmode is 'verify-ca' and sslrootcert is not set: name the file/,
+    ],
+    [
+      'to trust all authorities and not ask for the name',
+      { ...PARTS, PGSSLMODE: 'require', PGSSLROOTCERT: 'system' },
+      /sslrootcert is 'system' and sslmode is 'require': give verify-full, or name a file/,
+    ],
+    [
+      'an ssl of another client',
+      { DATABASE_URL: 'postgres://db/x?ssl=no' },
+      /ssl is 'no': libpq knows ssl=true/,
     ],
     ['NAME and NAME_FILE', { ...DB, PORT: '1', PORT_FILE: '/x' }, /PORT and PORT_FILE are both set: set one/],
   ])('refuses %s', (_what, env, fault) => expectFaults(env, fault));

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { parse } from 'pg-connection-string';
+import { parsePostgresUrl } from './postgres-url.ts';
+import { reason } from './reason.ts';
 
 export interface Config {
   port: number;
@@ -51,8 +52,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
           faults.push(`${name}_FILE names ${file}, which is empty: write the value into it`);
         return content || undefined;
       } catch (error) {
-        const reason = error instanceof Error ? error.message : error;
-        faults.push(`${name}_FILE names a file that cannot be read (${reason}): name a readable one`);
+        faults.push(`${name}_FILE names a file that cannot be read (${reason(error)}): name a readable one`);
       }
     }
     return value;
@@ -123,11 +123,10 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     }
     const connectionString = whole ?? made.href;
     try {
-      // What pg itself would make of it, files included.
-      parse(connectionString);
+      parsePostgresUrl(connectionString);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : error;
-      faults.push(`${whole ? 'DATABASE_URL' : 'the PG... variables'} cannot be used (${reason}): correct it`);
+      const which = whole ? 'DATABASE_URL' : 'the PG... variables';
+      faults.push(`${which} cannot be used (${reason(error)}): correct it`);
     }
     return connectionString;
   }

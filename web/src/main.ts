@@ -18,9 +18,11 @@ function main(): void {
   }
   // Whatever it was, nothing is known any more about the state of this process: the next one starts clean.
   process.on('uncaughtException', (error) => die('uncaught exception', error));
+  // Node writes warnings to stderr, in lines that are no JSON.
+  process.removeAllListeners('warning').on('warning', (warning) => log.warn({ err: warning }, 'warning'));
 
   const redis = config.redisUrl ? new RedisCounter(config.redisUrl, config.redisTimeoutMs) : undefined;
-  const postgres = new PostgresCounter(config.postgresUrl, config.postgresTimeoutMs);
+  const postgres = new PostgresCounter(config.postgresUrl, config.postgresTimeoutMs, log);
   const counter = new Counter({ redis, postgres, waitMs: config.postgresWaitMs, log });
   if (!redis) log.warn('REDIS_URL is not set: running without Redis, Postgres counts');
 
