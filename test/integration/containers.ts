@@ -1,4 +1,5 @@
 /** Real Redis and Postgres for a test, removed when the test's scope ends: `await using redis = await startRedis()`. */
+import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -50,9 +51,65 @@ export async function startPostgres(): Promise<Store> {
   return store(container, `postgres://linode:${password}@localhost:${port}/linode`);
 }
 
+/**
+ * PgBouncer before a Postgres, with a session for each transaction, of which it has fewer than it has clients.
+ * @param prepared its max_prepared_statements: 200 by default since 1.24, 0 before
+ */
+export async function startPgBouncer(postgres: Store, prepared: number): Promise<Store> {
+  const port = await freePort();
+  const url = new URL(postgres.url);
+  const [network = 'bridge'] = postgres.container.getNetworkNames();
+  const settings = [
+    '[databases]',
+    `* = host=${postgres.container.getIpAddress(network)} port=5432`,
+    '[pgbouncer]',
+    'listen_addr = 0.0.0.0',
+    'auth_type = scram-sha-256',
+    'auth_file = /tmp/users',
+    'pool_mode = transaction',
+    'default_pool_size = 2',
+    `max_prepared_statements = ${prepared}`,
+    // 15 s by default, in which it does not ask a Postgres again that was away.
+    'server_login_retry = 1',
+  ];
+  const container = await named(foreign('pgbouncer'), port, 6432)
+    .withCopyContentToContainer([
+      { target: '/tmp/pgbouncer.ini', content: settings.join('\n'), mode: 0o644 },
+      { target: '/tmp/users', content: `"${url.username}" "${url.password}"`, mode: 0o644 },
+    ])
+    .withCommand(['pgbouncer', '/tmp/pgbouncer.ini'])
+    .withWaitStrategy(Wait.forLogMessage('process up'))
+    .start();
+  url.port = String(port);
+  return store(container, url.href);
+}
+
+/** Builds an image of what others have between web and a store, or in its place: test/integration/foreign. */
+function foreign(target: 'pgbouncer'): string {
+  const name = `foreign-${CHECKOUT}-${target}`;
+  // Where stand-ins serve for the base images, there is one of Debian too: host/base-images.
+  const standIn = process.env.REDIS_IMAGE?.startsWith('stand-in/') ? 'stand-in/debian:forky' : undefined;
+  const debian = process.env.DEBIAN_IMAGE || standIn;
+  const options = [
+    '--target',
+    target,
+    '--tag',
+    name,
+    ...(debian ? ['--build-arg', `DEBIAN_IMAGE=${debian}`] : []),
+  ];
+  const context = join(import.meta.dirname, 'foreign');
+  // Its packages come over the host's network, whose resolver and routes are known to work.
+  execFileSync('docker', ['build', '--quiet', '--network', 'host', ...options, context]);
+  return name;
+}
+
 export function image(variable: string, hostPort: number, port: number): GenericContainer {
   const name = process.env[variable];
   if (!name) throw new Error(`${variable} is not set: run the tests with npm test or ./stack test`);
+  return named(name, hostPort, port);
+}
+
+function named(name: string, hostPort: number, port: number): GenericContainer {
   // A port of our own choice: one that Docker chooses is another after a restart.
   return new GenericContainer(name)
     .withExposedPorts({ container: port, host: hostPort })

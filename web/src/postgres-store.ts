@@ -73,6 +73,7 @@ export class PostgresCounter implements PostgresStore {
   readonly #log: Pick<Log, 'warn'>;
   readonly #sessions: PostgresSessions;
   /** What the server must be able to do, until it says that it cannot. */
+  #limitsStatements = true;
   #preparesStatements = true;
 
   /**
@@ -161,7 +162,16 @@ export class PostgresCounter implements PostgresStore {
         failures.push(error);
       }
     }
-    throw failures.length === 1 ? failures[0] : new AggregateError(failures);
+    const failure = failures.length === 1 ? failures[0] : new AggregateError(failures);
+    if (this.#limitsStatements && reason(failure).includes('startup parameter: statement_timeout')) {
+      this.#limitsStatements = false;
+      this.#log.warn(
+        { cause: reason(failure) },
+        'a pooler takes no statement_timeout: set it for the role, ALTER ROLE ... SET statement_timeout',
+      );
+      return this.#connect();
+    }
+    throw failure;
   }
 
   #config(connectionTimeoutMillis: number): ClientConfig {
@@ -172,7 +182,7 @@ export class PostgresCounter implements PostgresStore {
       application_name: 'web',
       connectionTimeoutMillis,
       query_timeout: this.#timeoutMs,
-      statement_timeout,
+      ...(this.#limitsStatements ? { statement_timeout } : {}),
       keepAlive: true,
       ...this.#target.client,
     };

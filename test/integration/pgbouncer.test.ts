@@ -1,0 +1,123 @@
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Counter, Unavailable } from '../../web/src/counter.ts';
+import { PostgresCounter } from '../../web/src/postgres-store.ts';
+import { RedisCounter } from '../../web/src/redis-store.ts';
+import { check, type Operation } from '../checker.ts';
+import { type Store, startPgBouncer, startPostgres, startRedis } from './containers.ts';
+
+const CLIENTS = 32;
+
+/** With prepared statements, as it has them by default today, and without, as before 1.24. */
+describe.each([200, 0])(
+  'behind a PgBouncer with a session for each transaction and max_prepared_statements = %i',
+  (prepared) => {
+    let redis: Store;
+    let postgres: Store;
+    let pooler: Store;
+    let replicas: { counter: Counter; redis: RedisCounter; postgres: PostgresCounter }[];
+    /** What the replicas log of their Postgres. */
+    let said: string[];
+
+    beforeEach(async () => {
+      [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
+      pooler = await startPgBouncer(postgres, prepared);
+      said = [];
+      replicas = Array.from({ length: 3 }, () => {
+        const own = {
+          redis: new RedisCounter(redis.url, 300),
+          postgres: new PostgresCounter(pooler.url, 750, { warn: (_fields, message) => said.push(message) }),
+        };
+        return { ...own, counter: new Counter({ ...own, waitMs: 5000, log: pino({ level: 'silent' }) }) };
+      });
+    });
+    afterEach(async () => {
+      for (const replica of replicas) {
+        await replica.counter.close();
+        replica.redis.close();
+        await replica.postgres.close();
+      }
+      await Promise.all([pooler, redis, postgres].map((one) => one[Symbol.asyncDispose]()));
+    });
+
+    /** Visits of many clients, spread over the replicas, until told to stop. */
+    class Load {
+      readonly history: Operation[] = [];
+      readonly #clients: Promise<unknown>;
+      #ended = false;
+
+      constructor() {
+        this.#clients = Promise.all(
+          Array.from({ length: CLIENTS }, async (_, client) => {
+            while (!this.#ended) await this.do('visit', client);
+          }),
+        );
+      }
+
+      async do(kind: Operation['kind'], client: number): Promise<void> {
+        const replica = replicas[client % replicas.length];
+        const invoked = performance.now();
+        const asked =
+          kind === 'visit' ? replica?.counter.visit() : replica?.counter.reset(`${invoked}`).then(() => true);
+        const result = await asked?.catch((error: unknown) => {
+          if (!(error instanceof Unavailable)) throw error;
+          return undefined;
+        });
+        this.history.push({
+          kind,
+          invoked,
+          completed: performance.now(),
+          result: result as number | true | undefined,
+        });
+      }
+
+      async end(): Promise<void> {
+        this.#ended = true;
+        await this.#clients;
+      }
+    }
+
+    const count = async () => (await replicas[0]?.postgres.read())?.count ?? Number.NaN;
+
+    it('counts exactly, under load, and says once a replica what the pooler does not take', async () => {
+      const load = new Load();
+      await vi.waitFor(() => expect(load.history.length).toBeGreaterThan(5000), 30_000);
+      await load.end();
+      const numbers = load.history.map(({ result }) => Number(result)).toSorted((x, y) => x - y);
+      expect(numbers).toEqual(Array.from(numbers, (_, i) => i + 1));
+      expect(await count()).toBe(numbers.length);
+      const limit = said.filter((message) => message.includes('statement_timeout'));
+      const shared = said.filter((message) => message.includes('not prepared'));
+      expect([limit.length, shared.length]).toEqual([3, prepared === 0 ? 3 : 0]);
+    });
+
+    it('keeps the promises while Redis, the pooler and Postgres are killed, and across resets', async () => {
+      const load = new Load();
+      const more = async () => {
+        const before = load.history.filter(({ result }) => result !== undefined).length;
+        await vi.waitFor(
+          () =>
+            expect(load.history.filter(({ result }) => result !== undefined).length).toBeGreaterThan(
+              before + 500,
+            ),
+          { timeout: 30_000, interval: 20 },
+        );
+      };
+      await more();
+      for (const store of [redis, pooler, postgres]) {
+        await store.kill();
+        await store.start();
+        await more();
+        await load.do('reset', 0);
+        await more();
+      }
+      await load.end();
+      expect(check(load.history, { count: await count(), surplus: Number.POSITIVE_INFINITY })).toMatchObject({
+        duplicates: 0,
+        inversions: 0,
+        lost: 0,
+        underCount: 0,
+      });
+    });
+  },
+);
