@@ -51,6 +51,16 @@ export async function startPostgres(): Promise<Store> {
   return store(container, `postgres://linode:${password}@localhost:${port}/linode`);
 }
 
+/** Valkey in the place of Redis. */
+export async function startValkey(): Promise<Store> {
+  const port = await freePort();
+  const container = await named(foreign('valkey'), port, 6379)
+    .withCommand(['valkey-server', '--save', '', '--protected-mode', 'no'])
+    .withWaitStrategy(Wait.forLogMessage('Ready to accept connections'))
+    .start();
+  return store(container, `redis://localhost:${port}`);
+}
+
 /**
  * PgBouncer before a Postgres, with a session for each transaction, of which it has fewer than it has clients.
  * @param prepared its max_prepared_statements: 200 by default since 1.24, 0 before
@@ -85,7 +95,7 @@ export async function startPgBouncer(postgres: Store, prepared: number): Promise
 }
 
 /** Builds an image of what others have between web and a store, or in its place: test/integration/foreign. */
-function foreign(target: 'pgbouncer'): string {
+function foreign(target: 'valkey' | 'pgbouncer'): string {
   const name = `foreign-${CHECKOUT}-${target}`;
   // Where stand-ins serve for the base images, there is one of Debian too: host/base-images.
   const standIn = process.env.REDIS_IMAGE?.startsWith('stand-in/') ? 'stand-in/debian:forky' : undefined;

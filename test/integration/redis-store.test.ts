@@ -37,7 +37,7 @@ describe('RedisCounter', () => {
     await counter.install(7, 100);
     await counter.increment(7, 3);
     expect(await raw.get('visitor_count')).toBe('103');
-    expect(await raw.get('visitor_epoch')).toMatch(/^7 [0-9a-f]{40}$/);
+    expect(await raw.get('{visitor_count}:epoch')).toMatch(/^7 [0-9a-f]{40}$/);
   });
 
   it.each([6, 8, 77])('changes nothing for epoch %i when it holds epoch 7', async (epoch) => {

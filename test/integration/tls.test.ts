@@ -218,9 +218,21 @@ describe('TLS', () => {
       await vi.waitFor(async () => {
         expect(await web.readiness()).toMatchObject({
           status: 'unavailable',
+          redis: expect.stringMatching(/self-signed certificate/),
           postgres: expect.stringMatching(/self-signed certificate/),
         });
       }, 10_000);
     },
   );
+
+  it('says what is wrong when it asks a Redis with TLS without it', async () => {
+    await using web = new Web({
+      REDIS_URL: redis.url.replace('rediss:', 'redis:'),
+      DATABASE_URL: postgres.off.url,
+    });
+    await vi.waitFor(
+      async () => expect((await web.readiness()).redis).toContain('one with TLS needs rediss://'),
+      10_000,
+    );
+  });
 });

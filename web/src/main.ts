@@ -21,7 +21,7 @@ function main(): void {
   // Node writes warnings to stderr, in lines that are no JSON.
   process.removeAllListeners('warning').on('warning', (warning) => log.warn({ err: warning }, 'warning'));
 
-  const redis = config.redisUrl ? new RedisCounter(config.redisUrl, config.redisTimeoutMs) : undefined;
+  const redis = config.redisUrl ? new RedisCounter(config.redisUrl, config.redisTimeoutMs, log) : undefined;
   const postgres = new PostgresCounter(config.postgresUrl, config.postgresTimeoutMs, log);
   const counter = new Counter({ redis, postgres, waitMs: config.postgresWaitMs, log });
   if (!redis) log.warn('REDIS_URL is not set: running without Redis, Postgres counts');
