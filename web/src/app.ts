@@ -18,7 +18,7 @@ export interface AppOptions {
   readiness: () => Promise<Readiness>;
   log: Logger;
   /** Undefined: whoever asks from a private network may reset. */
-  resetToken: string | undefined;
+  resetToken: Parameters<typeof resetGuard>[0];
   /** How many proxies stand in front: what X-Forwarded-For says is believed of these. */
   trustProxyHops: number;
 }

@@ -1,4 +1,4 @@
-import { mkdtempDisposableSync, writeFileSync } from 'node:fs';
+import { mkdtempDisposableSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
@@ -66,9 +66,55 @@ describe('readConfig', () => {
     ['REDIS_URL', 'redisUrl', 'redis://redis:6379/1'],
     ['REDIS_URL', 'redisUrl', 'rediss://user:pw@redis'],
     ['LOG_LEVEL', 'logLevel', 'silent'],
-    ['RESET_TOKEN', 'resetToken', 'aB0-._~+/=='],
   ])('takes %s as it is, for %s: %s', (name, key, value) => {
     expect(readConfig({ ...DB, [name]: value })[key]).toBe(value);
+  });
+
+  it('takes a token of 16 characters, from a variable or a file', () => {
+    const token = 'aB0-._~+/123456=';
+    expect(readConfig({ ...DB, RESET_TOKEN: token }).resetToken?.()).toBe(token);
+    withFile(`${token}\n`, (file) =>
+      expect(readConfig({ ...DB, RESET_TOKEN_FILE: file }).resetToken?.()).toBe(token),
+    );
+  });
+
+  it.each(['file', 'directory'])(
+    'reads the token anew each time from its %s, written over or replaced',
+    (kind) => {
+      using directory = mkdtempDisposableSync(join(tmpdir(), 'config-test-'));
+      const file = join(directory.path, 'token');
+      const [first, second, third] = ['1', '2', '3'].map((digit) => digit.repeat(16));
+      writeFileSync(file, `${first}\n`);
+      const env = { ...DB, RESET_TOKEN_FILE: kind === 'file' ? file : directory.path };
+      const { resetToken } = readConfig(env);
+      expect(resetToken?.()).toBe(first);
+      writeFileSync(file, `${second}\n`);
+      expect(resetToken?.()).toBe(second);
+      writeFileSync(`${file}.new`, `${third}\n`);
+      renameSync(`${file}.new`, file);
+      expect(resetToken?.()).toBe(third);
+    },
+  );
+
+  it('has no token while the file is gone, empty, too short or no token', () => {
+    withFile('0123456789abcdef', (file) => {
+      const { resetToken } = readConfig({ ...DB, RESET_TOKEN_FILE: file });
+      for (const [content, fault] of [
+        ['', /RESET_TOKEN_FILE names .*, which is empty: write the value into it/],
+        [
+          '0123456789abcde\n',
+          /RESET_TOKEN has 15 characters: give it 16 or more, openssl rand -hex 16 makes one/,
+        ],
+        ['0123456789 abcdef', /RESET_TOKEN holds what a bearer token cannot/],
+      ] as const) {
+        writeFileSync(file, content);
+        expect(resetToken).toThrow(fault);
+      }
+      rmSync(file);
+      expect(resetToken).toThrow(/RESET_TOKEN_FILE names a file that cannot be read \(ENOENT/);
+      writeFileSync(file, 'fedcba9876543210');
+      expect(resetToken?.()).toBe('fedcba9876543210');
+    });
   });
 
   it('builds a URL from parts, whatever characters they hold', () => {
@@ -194,6 +240,17 @@ describe('readConfig', () => {
       'an ssl of another client',
       { DATABASE_URL: 'postgres://db/x?ssl=no' },
       /ssl is 'no': libpq knows ssl=true/,
+    ],
+    ['a short token', { ...DB, RESET_TOKEN: 'short' }, /RESET_TOKEN has 5 characters: give it 16 or more/],
+    [
+      'a token file that is not there',
+      { ...DB, RESET_TOKEN_FILE: '/no' },
+      /RESET_TOKEN_FILE names a file that/,
+    ],
+    [
+      'a token and its file',
+      { ...DB, RESET_TOKEN: '0123456789abcdef', RESET_TOKEN_FILE: '/no' },
+      /RESET_TOKEN and RESET_TOKEN_FILE are both set: set one/,
     ],
     ['NAME and NAME_FILE', { ...DB, PORT: '1', PORT_FILE: '/x' }, /PORT and PORT_FILE are both set: set one/],
   ])('refuses %s', (_what, env, fault) => expectFaults(env, fault));

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { parsePostgresUrl } from './postgres-url.ts';
 import { reason } from './reason.ts';
 
@@ -15,8 +16,8 @@ export interface Config {
   shutdownGraceMs: number;
   /** How many proxies stand in front and say, in X-Forwarded-For, for whom they ask. */
   trustProxyHops: number;
-  /** Undefined: resetting takes no token. */
-  resetToken: string | undefined;
+  /** Undefined: resetting takes no token. Otherwise what it is now. @throws Error when its file does not tell. */
+  resetToken: (() => string) | undefined;
 }
 
 /** What is wrong with the configuration: all of it at once, each fault with its remedy. */
@@ -31,6 +32,57 @@ export class ConfigError extends Error {
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
+
+/** What a file holds but for its last line break. @throws Error that names the setting, and the remedy. */
+function secret(setting: string, file: string): string {
+  let content: string;
+  try {
+    content = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+  } catch (error) {
+    throw new Error(`${setting} names a file that cannot be read (${reason(error)}): name a readable one`);
+  }
+  if (content !== '') return content;
+  throw new Error(`${setting} names ${file}, which is empty: write the value into it`);
+}
+
+/** @throws Error that does not quote it, for what is no bearer token (RFC 6750) or too short to be a secret. */
+function bearerToken(token: string): string {
+  if (!/^[\w.~+/-]+=*$/.test(token)) {
+    throw new Error(
+      'RESET_TOKEN holds what a bearer token cannot: letters, digits, - . _ ~ + / and = at its end can',
+    );
+  }
+  if (token.length >= 16) return token;
+  throw new Error(
+    `RESET_TOKEN has ${token.length} characters: give it 16 or more, openssl rand -hex 16 makes one`,
+  );
+}
+
+/** Reads a token from its file, or from the file `token` in its directory, anew each time: a new one counts at once. */
+function tokenFile(path: string): () => string {
+  const mounted = mountedAt(path);
+  return () => {
+    if (mountedAt(path) !== mounted) {
+      throw new Error(
+        'RESET_TOKEN_FILE names a file that was replaced on the host, where a container goes on seeing the old one: ' +
+          'restart web, and next time write into the file, or name a directory that holds it as `token`',
+      );
+    }
+    const directory = statSync(path, { throwIfNoEntry: false })?.isDirectory();
+    return bearerToken(secret('RESET_TOKEN_FILE', directory ? join(path, 'token') : path));
+  };
+}
+
+/** What is mounted there, in the kernel's words: they change when a file that is mounted by itself is replaced. */
+function mountedAt(path: string): string | undefined {
+  try {
+    const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+    return mounts.map((mount) => mount.split(' ')).findLast(([, , , , at]) => at === path)?.[3];
+  } catch {
+    // Not on Linux.
+    return undefined;
+  }
+}
 
 /**
  * Reads the configuration from environment variables. Each NAME may be given as NAME_FILE instead: the path of a
@@ -47,12 +99,9 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
       faults.push(`${name} and ${name}_FILE are both set: set one of them`);
     } else if (file !== undefined) {
       try {
-        const content = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
-        if (content === '')
-          faults.push(`${name}_FILE names ${file}, which is empty: write the value into it`);
-        return content || undefined;
+        return secret(`${name}_FILE`, file);
       } catch (error) {
-        faults.push(`${name}_FILE names a file that cannot be read (${reason(error)}): name a readable one`);
+        faults.push(reason(error));
       }
     }
     return value;
@@ -131,13 +180,16 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     return connectionString;
   }
 
-  function resetToken(): string | undefined {
-    const token = text('RESET_TOKEN');
-    if (token !== undefined && !/^[\w.~+/-]+=*$/.test(token))
-      faults.push(
-        'RESET_TOKEN holds what a bearer token cannot: letters, digits, - . _ ~ + / and = at its end can',
-      );
-    return token;
+  function resetToken(): (() => string) | undefined {
+    const file = env.RESET_TOKEN ? undefined : env.RESET_TOKEN_FILE || undefined;
+    const token = file ? undefined : text('RESET_TOKEN');
+    const read = file ? tokenFile(file) : token ? () => bearerToken(token) : undefined;
+    try {
+      read?.();
+    } catch (error) {
+      faults.push(reason(error));
+    }
+    return read;
   }
 
   function logLevel(): string {

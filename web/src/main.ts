@@ -5,6 +5,7 @@ import { createApp, type Readiness } from './app.ts';
 import { ConfigError, readConfig } from './config.ts';
 import { Counter } from './counter.ts';
 import { PostgresCounter } from './postgres-store.ts';
+import { reason } from './reason.ts';
 import { RedisCounter } from './redis-store.ts';
 
 /** The process: read the configuration, connect, listen, drain, exit. */
@@ -46,6 +47,21 @@ function main(): void {
     return probing;
   }
 
+  let unknown: string | undefined;
+  /** Why the token is not known is logged once, not for each reset that is refused. */
+  function currentToken(): string | undefined {
+    try {
+      const token = config.resetToken?.();
+      unknown = undefined;
+      return token;
+    } catch (error) {
+      const cause = reason(error);
+      if (cause !== unknown) log.error({ cause }, 'nobody may reset: the token is not known');
+      unknown = cause;
+      return undefined;
+    }
+  }
+
   const options = {
     // NGINX keeps idle connections to us for 60 s: close them later than it does, or it may send a request into a
     // connection that we are just closing.
@@ -56,7 +72,8 @@ function main(): void {
     // What NGINX lets pass, 32 kB, and what it adds: 16 kB by default.
     maxHeaderSize: 40_960,
   };
-  const { resetToken, trustProxyHops } = config;
+  const { trustProxyHops } = config;
+  const resetToken = config.resetToken && currentToken;
   const app = createApp({ counter, readiness, log, resetToken, trustProxyHops });
   const server = createServer(options, app);
   server.once('error', (error) =>

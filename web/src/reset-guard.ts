@@ -37,10 +37,12 @@ export interface Refusal {
 /**
  * With a token, a request that bears it may reset (RFC 6750), from anywhere. Without one, a request from a private
  * network may, unless a page of another site made the browser send it.
- * @param token undefined: there is none
+ * @param token undefined: there is none. A function: what it is now, undefined while that is not known
  * @returns for a request, undefined if it may; otherwise why not. Adds what RFC 6750 asks for to the response.
  */
-export function resetGuard(token: string | undefined): (req: Request, res: Response) => Refusal | undefined {
+export function resetGuard(
+  token: string | undefined | (() => string | undefined),
+): (req: Request, res: Response) => Refusal | undefined {
   if (token === undefined) {
     return (req) => {
       if (req.ip === 'unknown') {
@@ -69,10 +71,15 @@ export function resetGuard(token: string | undefined): (req: Request, res: Respo
   }
   // Of equal length, as timingSafeEqual needs them, whatever was sent.
   const digest = (text: string) => createHash('sha256').update(text).digest();
-  const expected = digest(token);
+  const now = typeof token === 'string' ? () => token : token;
   return (req, res) => {
     const sent = /^Bearer +(\S+)$/i.exec(req.get('authorization') ?? '')?.[1];
-    if (sent !== undefined && timingSafeEqual(digest(sent), expected)) return undefined;
+    const expected = now();
+    if (expected === undefined) {
+      res.set('WWW-Authenticate', 'Bearer');
+      return { status: 401, reason: 'Unauthorized: the token is not known now, the log of web says why' };
+    }
+    if (sent !== undefined && timingSafeEqual(digest(sent), digest(expected))) return undefined;
     res.set('WWW-Authenticate', sent === undefined ? 'Bearer' : 'Bearer error="invalid_token"');
     return { status: 401, reason: 'Unauthorized: resetting takes the token, as Authorization: Bearer' };
   };
