@@ -56,7 +56,7 @@ export async function startArms(revisions: string[] = []): Promise<Stack> {
   return stack;
 }
 
-/** As web is, but with all of Express: res.type() of some arms needs it. */
+/** As web is. */
 async function bundle(entry: string, name: string): Promise<void> {
   await build({
     ...BUNDLED,
