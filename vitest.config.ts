@@ -19,6 +19,15 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'debian',
+          include: ['test/debian/**/*.test.ts'],
+          // Each fetches the index of a suite.
+          testTimeout: 300_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
           // A container starts in seconds; on a busy machine in many of them.

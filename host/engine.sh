@@ -59,7 +59,10 @@ reads() {
 }
 
 install_pinned() {
-  mirror=$(debian_mirror)
+  mirror=$(debian_mirror) || {
+    echo "The docker.io of this distribution is older than $LEAST_ENGINE, and apt knows no mirror of Debian: install $GUIDE"
+    return 1
+  }
   # Where apt looks, which its own configuration may change.
   eval "$(apt-config shell sources Dir::Etc::sourceparts/f preferences Dir::Etc::preferencesparts/f)"
   printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' \

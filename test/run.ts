@@ -3,6 +3,7 @@
  * it says; with CI=true a missing engine is a failure. Further arguments go to vitest.
  */
 import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { LABEL } from './integration/containers.ts';
 import { baseImages } from './stack/base-images.ts';
 
@@ -14,6 +15,9 @@ function docker(...args: string[]): string {
 }
 
 const projects = ['unit'];
+// What Debian's package index has, only a machine of Debian can ask.
+if (existsSync('/etc/os-release') && /^ID=debian$/m.test(readFileSync('/etc/os-release', 'utf8')))
+  projects.push('debian');
 if (spawnSync('docker', ['info']).status === 0) {
   projects.push('integration', 'stack', 'chaos');
   // The images that the stack is made of are the ones to test with.

@@ -1,17 +1,17 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { until } from '../chaos/faults.ts';
+import { Checkout } from '../checkout.ts';
 import { CHECKOUT, freePort } from '../integration/containers.ts';
 
 const run = promisify(execFile);
 
 /** A checkout of its own, since its sources are changed. */
-let directory: string;
+let checkout: Checkout;
 let stack: ChildProcess;
 let output = '';
 let port: number;
@@ -24,23 +24,20 @@ const settings = () => ({
 const get = async (path = '/') => (await fetch(`http://localhost:${port}${path}`)).text();
 
 async function edit(path: string, from: string, to: string): Promise<void> {
-  const file = join(directory, path);
+  const file = join(checkout.path, path);
   const source = await readFile(file, 'utf8');
   expect(source).toContain(from);
   await writeFile(file, source.replace(from, to));
 }
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'dev-test-'));
+  checkout = await Checkout.copy();
   port = await freePort();
-  const { stdout } = await run('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard']);
-  for (const path of [...stdout.split('\0').filter(Boolean), '.env']) {
-    await cp(path, join(directory, path)).catch((error) => {
-      // No .env where the images are the official ones; and git lists what was deleted.
-      if (error.code !== 'ENOENT') throw error;
-    });
-  }
-  stack = spawn('./stack', ['dev'], { cwd: directory, env: settings(), stdio: ['ignore', 'pipe', 'pipe'] });
+  stack = spawn('./stack', ['dev'], {
+    cwd: checkout.path,
+    env: settings(),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   for (const stream of [stack.stdout, stack.stderr])
     stream?.setEncoding('utf8').on('data', (text) => (output += text));
   try {
@@ -61,10 +58,10 @@ afterAll(async () => {
     await once(stack, 'exit');
   }
   await run('docker', ['compose', 'down', '--volumes', '--rmi', 'local'], {
-    cwd: directory,
+    cwd: checkout.path,
     env: settings(),
   });
-  await rm(directory, { recursive: true });
+  await checkout[Symbol.asyncDispose]();
 });
 
 it('a change of the application reaches the running stack', async () => {
