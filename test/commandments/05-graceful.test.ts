@@ -6,11 +6,14 @@ import { docker, inspect } from '../stack/stack.ts';
 
 /** Sends a signal as the guide does, and waits until the container has ended: its exit code, and the seconds it took. */
 async function end(id: string, signal: string): Promise<{ code: number; seconds: number; grace: number }> {
+  // Docker would start it again after every signal but its stop signal.
+  await docker('update', '--restart=no', id);
   const since = performance.now();
   await docker('kill', `--signal=${signal}`, id);
   await until(async () => (await inspect(id, '{{.State.Running}}')) === 'false');
   const seconds = (performance.now() - since) / 1000;
   const [code, grace] = (await inspect(id, '{{.State.ExitCode}} {{.Config.StopTimeout}}')).split(' ');
+  await docker('update', '--restart=always', id);
   return { code: Number(code), seconds, grace: Number(grace) };
 }
 
@@ -22,7 +25,6 @@ describe.each(['SIGTERM', 'SIGINT'])('%s', (signal) => {
       const load = new Load(stack.address, 16);
       await until(() => load.sent > 100);
       const { code, seconds, grace } = await end(id, signal);
-      // Docker takes `docker kill` for a wish that it stay down.
       await docker('start', id);
       await healthy(id);
       await load.stop();

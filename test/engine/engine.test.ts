@@ -1,0 +1,94 @@
+/** What becomes of the stack when the engine under it goes away. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '../chaos/faults.ts';
+import { Load } from '../chaos/load.ts';
+import { check, faultless } from '../checker.ts';
+import { CHECKOUT } from '../integration/containers.ts';
+import { docker, Stack } from '../stack/stack.ts';
+import { Host } from './host.ts';
+
+const SERVICES = ['nginx', 'web', 'redis', 'postgres'];
+/** With three replicas of web, and without passwords, which has done its work. */
+const CONTAINERS = 6;
+
+const stack = new Stack(`engine-${CHECKOUT}`, '80');
+let host: Host;
+
+/** The containers that run, and since when. */
+async function running(): Promise<string[]> {
+  const ids = (await docker('ps', '--quiet')).stdout.split('\n').filter(Boolean);
+  const { stdout } = await docker('inspect', '--format', '{{.Name}} {{.State.StartedAt}}', ...ids);
+  return stdout.trim().split('\n').toSorted();
+}
+const allRun = () => until(async () => (await running()).length === CONTAINERS);
+
+async function visit(): Promise<number> {
+  const response = await fetch(host.address, { signal: AbortSignal.timeout(5000) });
+  return Number(/viewed (\d+) time/.exec(await response.text())?.[1]);
+}
+
+/** Visits until so many were answered, and goes on. */
+async function load(answers: number): Promise<Load> {
+  const load = new Load(host.address, 16);
+  await until(() => load.operations.filter(({ result }) => result !== undefined).length >= answers);
+  return load;
+}
+
+describe('the stack on an engine that goes away', () => {
+  beforeAll(async () => {
+    host = await Host.boot();
+    await host.startEngine();
+    // Where packages can be fetched.
+    await stack.compose('build');
+    const images = (await stack.compose('config', '--images')).split('\n').filter(Boolean);
+    await host.load([...new Set(images)]);
+    process.env.DOCKER_HOST = host.engine;
+    await stack.compose('up', '--detach', '--no-build', '--wait', ...SERVICES);
+  });
+  afterAll(() => host[Symbol.asyncDispose]());
+
+  it.each([
+    ['is stopped and started', () => host.endEngine('TERM')],
+    ['is killed and started', () => host.endEngine('KILL')],
+    ['loses power together with everything else', () => host.cutPower().then(() => host.boot())],
+  ])('is back by itself when the engine %s', async (what, fault) => {
+    const before = await load(100);
+    const injected = performance.now();
+    await fault();
+    const ended = before.stop();
+    const stopped = performance.now();
+    await host.startEngine();
+    const started = performance.now();
+    await until(async () => (await visit()) > 0);
+    const served = performance.now();
+    await allRun();
+    const after = await load(100);
+    await Promise.all([ended, after.stop()]);
+
+    const count = Number(await stack.sql('SELECT visitor_count FROM visitors'));
+    const history = [...before.operations, ...after.operations];
+    // Visits that were cut off may have counted, and so did those that waited for the engine.
+    const verdict = check(history, { count, surplus: Number.POSITIVE_INFINITY });
+    expect(verdict).toSatisfy(faultless);
+    const seconds = [stopped - injected, started - stopped, served - started].map((ms) =>
+      (ms / 1000).toFixed(1),
+    );
+    console.log(
+      `the engine ${what}: gone after ${seconds[0]} s, there ${seconds[1]} s later, visits ${seconds[2]} s after that`,
+    );
+  });
+
+  it('starts a container that was stopped by hand when the engine starts next', async () => {
+    await stack.compose('stop', 'redis');
+    await host.endEngine('TERM');
+    await host.startEngine();
+    await allRun();
+  });
+
+  it('has nothing to start after the stack was taken down', async () => {
+    await stack.remove();
+    await host.endEngine('TERM');
+    await host.startEngine();
+    expect((await docker('ps', '--all', '--quiet')).stdout).toBe('');
+  });
+});
