@@ -95,6 +95,11 @@ install() {
   if [ "${major:-0}" -ge "$LEAST_ENGINE" ]; then install_own; else install_pinned; fi
 }
 
+# Containers go on while the engine restarts. Settings that are there already are their owner's.
+keep_serving() {
+  [ -e /etc/docker/daemon.json ] || { mkdir -p /etc/docker && cp host/daemon.json /etc/docker/; }
+}
+
 start() {
   if [ -d /run/systemd/system ]; then
     systemctl start docker
@@ -117,6 +122,8 @@ ensure() {
     may_install 'There is no Docker engine here. Packages of this distribution will be installed: docker.io, containerd,
 runc, iptables, Compose and Buildx (on Debian 12 from the suite forky, pinned so that nothing else comes from there).' ||
       die "no Docker engine answers. Install and start $GUIDE; on the Debian family, ./stack up as root does it."
+    # Before the engine is there, because the packages start it.
+    keep_serving
     busy 'Installing the Docker engine, Compose and Buildx' install
   fi
   [ "$(id -u)" = 0 ] || die "the Docker engine does not run: \`sudo systemctl start docker\`, or run ./stack with sudo."
