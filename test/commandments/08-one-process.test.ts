@@ -15,7 +15,7 @@ const TREES: Record<Service, { first: RegExp; others: RegExp; atMost: number }> 
   },
   redis: { first: /^redis-server/, others: /^$/, atMost: 0 },
   // Sessions and helpers, all of the one server.
-  postgres: { first: /^postgres$/, others: /^postgres: /, atMost: 100 },
+  postgres: { first: /^postgres --/, others: /^postgres: /, atMost: 100 },
 };
 
 it.each(Object.entries(TREES))(

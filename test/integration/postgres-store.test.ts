@@ -1,7 +1,7 @@
 import { connect, createServer, type Socket } from 'node:net';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { StoreError } from '../../web/src/counter.ts';
+import { type Row, StoreError } from '../../web/src/counter.ts';
 import { PostgresCounter } from '../../web/src/postgres-store.ts';
 import { docker, inspect } from '../stack/stack.ts';
 import { type Store, startPostgres } from './containers.ts';
@@ -120,6 +120,18 @@ describe('PostgresCounter', () => {
     await raw.query('COMMIT');
     expect(await reset).toBe('moved');
     expect(await counter.reset('met', 2, Date.now())).toMatchObject({ count: 0 });
+  });
+
+  it('asks again for a reset that begins in the same microsecond as another', async () => {
+    await raw.query(`ALTER TABLE resets ALTER at SET DEFAULT '${new Date().toISOString()}'`);
+    try {
+      const { epoch } = (await counter.reset('first', 1)) as Row;
+      expect(await counter.reset('second', epoch)).toBe('moved');
+      await raw.query('ALTER TABLE resets ALTER at SET DEFAULT now()');
+      expect(await counter.reset('second', epoch)).toMatchObject({ count: 0 });
+    } finally {
+      await raw.query('ALTER TABLE resets ALTER at SET DEFAULT now()');
+    }
   });
 
   it('forgets the names of resets after ten minutes', async () => {

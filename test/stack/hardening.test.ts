@@ -337,50 +337,6 @@ describe('secrets', () => {
   });
 });
 
-describe('what web may do in Postgres', () => {
-  /** As web logs in: what Postgres says. */
-  async function sql(query: string): Promise<string> {
-    const psql = `PGPASSWORD=$(cat /run/secrets/web/password) psql -h 127.0.0.1 -U web -d linode -Atc "${query}"`;
-    return (await shell('postgres', psql)).output.trim();
-  }
-
-  it('it may count', async () => {
-    await visit();
-    expect(Number(await sql('SELECT visitor_count FROM visitors'))).toBeGreaterThan(0);
-  });
-
-  it.each([
-    'DROP TABLE visitors',
-    'TRUNCATE visitors',
-    'DELETE FROM visitors',
-    "INSERT INTO visitors (site_id, site_name) VALUES (2, 'mine')",
-    "UPDATE visitors SET site_name = 'mine'",
-    'ALTER TABLE visitors ADD mine integer',
-    'CREATE TABLE mine (a integer)',
-    'CREATE TEMPORARY TABLE mine (a integer)',
-    'CREATE ROLE mine SUPERUSER',
-    'ALTER ROLE web SUPERUSER',
-    'SET ROLE linode',
-    'SELECT rolpassword FROM pg_authid',
-    "COPY (SELECT 1) TO PROGRAM 'id'",
-    "COPY visitors TO '/tmp/mine'",
-    "SELECT pg_read_file('/etc/passwd')",
-    'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usesysid = 10',
-  ])('it may not: %s', async (query) => {
-    expect(await sql(query)).toMatch(/ERROR: {2}(permission denied|must be|.*[Oo]nly roles)/);
-  });
-
-  it('nobody gets in without a password, not from inside the container either', async () => {
-    for (const host of ['127.0.0.1', '/var/run/postgresql']) {
-      const { output } = await shell(
-        'postgres',
-        `psql --no-password -h ${host} -U linode -d linode -c 'SELECT 1'`,
-      );
-      expect(output).toContain('no password supplied');
-    }
-  });
-});
-
 describe('labels', () => {
   it.each([
     ['nginx', ['nginx']],

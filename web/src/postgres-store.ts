@@ -33,10 +33,11 @@ const READ = prepared(`SELECT ${ROW} FROM visitors WHERE site_id = 1`);
 const RECORD = prepared(`
   UPDATE visitors SET visitor_count = GREATEST(visitor_count, $2) WHERE site_id = 1 AND epoch = $1`);
 
-// The epoch moves only when Redis had it: while Postgres counts, replicas need not start over at every batch.
+// The epoch moves only when Redis had it: while Postgres counts, replicas need not start over at every batch. 2^53 is the
+// first number that a double does not tell from the next: the count stops there, and the counter refuses it.
 const TAKE_OVER = prepared(`
   UPDATE visitors
-     SET visitor_count = visitor_count + $1, counting = 'postgres',
+     SET visitor_count = LEAST(visitor_count + $1, 9007199254740992), counting = 'postgres',
          epoch = CASE counting WHEN 'redis' THEN ${NEXT_EPOCH} ELSE epoch END
    WHERE site_id = 1 AND (counting = 'postgres' OR $2) RETURNING ${ROW}`);
 
@@ -45,7 +46,8 @@ const HAND_BACK = prepared(`
 
 // A reset that NGINX or the counter repeats, because its answer was lost, finds its id and changes nothing. NGINX stops
 // repeating within seconds. One that the network held back finds a reset that was sent later. A time that is still to come
-// is ignored: the clock was set back. The row is locked before the id is noted: an id must not be noted for nothing.
+// is ignored: the clock was set back. The row is locked before the id is noted: an id must not be noted for nothing. Two that
+// begin in the same microsecond conflict as well: the second notes nothing, and is asked for again.
 const LATER = (sentAt: string) =>
   `sent_at > to_timestamp(${sentAt} / 1000.0) AND sent_at <= clock_timestamp()`;
 const WAS_RESET = prepared(`SELECT id FROM resets WHERE id = $1 OR ${LATER('$2')} LIMIT 1`);

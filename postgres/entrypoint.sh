@@ -1,0 +1,50 @@
+#!/bin/sh
+# Checks the volume, brings the schema and web's role up to date, and hands over to the image's own entrypoint.
+# Usage: entrypoint.sh postgres [option...]
+set -eu
+# Postgres logs to stderr and has no way to say otherwise; this stack logs to stdout.
+exec 2>&1
+# As process 1 a shell ignores a signal that it has no trap for, and so Docker would kill the server that follows.
+trap 'exit 0' INT TERM
+
+VOLUME=/var/lib/postgresql
+SCRIPTS=/docker-entrypoint-initdb.d
+
+refuse() {
+  printf 'postgres does not start: %s\n' "$*"
+  exit 1
+}
+
+# The official images do not agree on the user's number: 70 on Alpine, 999 on Debian.
+for directory in "$VOLUME" "$VOLUME"/[0-9]* "$VOLUME"/[0-9]*/docker; do
+  [ ! -d "$directory" ] || [ -w "$directory" ] ||
+    refuse "user $(id -u) of this image cannot write the volume, whose $directory belongs to user $(stat -c %u "$directory"). \
+Nothing is lost. Hand the volume over: docker compose run --rm --no-deps --user root --cap-add CHOWN --cap-add DAC_READ_SEARCH \
+--entrypoint chown postgres -R postgres: $VOLUME"
+done
+
+# Each major version has a directory of its own. An image of another version finds none, and would begin with an empty one.
+version=$(postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
+if [ "$PGDATA" != "$VOLUME/$version/docker" ] || [ ! -s "$PGDATA/PG_VERSION" ]; then
+  for held in "$VOLUME/PG_VERSION" "$VOLUME"/*/PG_VERSION "$VOLUME"/*/docker/PG_VERSION; do
+    [ ! -s "$held" ] ||
+      refuse "the volume holds the data of Postgres $(cat "$held"), and POSTGRES_IMAGE is Postgres $version. Nothing is lost. Set \
+POSTGRES_IMAGE to an image of Postgres $(cat "$held"), or upgrade: README.md, 'Upgrade Postgres'."
+  done
+  [ "$PGDATA" = "$VOLUME/$version/docker" ] ||
+    refuse "POSTGRES_IMAGE is Postgres $version, which keeps its data in $PGDATA, outside of the volume: this stack needs \
+Postgres 18 or newer. Set POSTGRES_IMAGE, or leave it out."
+fi
+
+# So that psql and pg_dump work in this container, without a question: its user can read the password anyway.
+(umask 077 && printf '*:*:*:%s:%s\n' "$POSTGRES_USER" "$(cat "$POSTGRES_PASSWORD_FILE")" > "$PGPASSFILE")
+
+# An empty volume gets the scripts from the image's entrypoint. On any other they run here, before the server starts: nobody
+# else is connected, and no password is needed.
+if [ -s "$PGDATA/PG_VERSION" ]; then
+  # The image's entrypoint would leave the password in the server's environment.
+  unset POSTGRES_PASSWORD_FILE
+  cat "$SCRIPTS"/*.sql | postgres --single -j -c exit_on_error=on "$POSTGRES_DB" > /dev/null ||
+    refuse "$SCRIPTS could not be applied to the database $POSTGRES_DB: see above."
+fi
+exec docker-entrypoint.sh "$@"

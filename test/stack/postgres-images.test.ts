@@ -1,0 +1,195 @@
+/** What outlives Postgres's container meets another: a volume of another user or major version, a dump, a lost password. */
+import { mkdtempDisposable, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { until } from '../chaos/faults.ts';
+import { CHECKOUT } from '../integration/containers.ts';
+import { attempt, docker, Stack } from './stack.ts';
+
+const BASE = process.env.POSTGRES_IMAGE ?? '';
+const stack = new Stack(`postgres-images-${CHECKOUT}`, '0');
+const variant = (name: string) => `${stack.project}-base-${name}`;
+const VARIANTS = ['other-user', 'older', 'newer'].map(variant);
+
+/** The base image in use, changed. */
+async function build(name: string, ...lines: string[]): Promise<void> {
+  await using directory = await mkdtempDisposable(join(tmpdir(), 'postgres-image-'));
+  await writeFile(join(directory.path, 'Dockerfile'), [`FROM ${BASE}`, 'USER root', ...lines].join('\n'));
+  await docker('build', '--network', 'none', '--tag', variant(name), directory.path);
+}
+
+/** What is the same to the stack in an image of another major version: what it says, and where it keeps its data. */
+const pretend = (version: string, data: string) => [
+  `RUN mkdir -p /other ${data} && chown postgres /other ${data} && real=$(command -v postgres) && ` +
+    `printf '#!/bin/sh\\n[ "$1" != --version ] || exec echo "postgres (PostgreSQL) ${version}"\\nexec %s "$@"\\n' $real > /other/postgres && ` +
+    'chmod +x /other/postgres',
+  `ENV PATH=/other:$PATH PGDATA=${data}`,
+];
+
+beforeAll(async () => {
+  const { stdout } = await docker(
+    'run',
+    '--rm',
+    '--network',
+    'none',
+    '--entrypoint',
+    'id',
+    BASE,
+    '-u',
+    'postgres',
+  );
+  // On Alpine it is 70, on Debian 999.
+  const other = stdout.trim() === '70' ? 999 : 70;
+  await build(
+    'other-user',
+    `RUN sed -i 's/^postgres:x:[0-9]*:[0-9]*:/postgres:x:${other}:${other}:/' /etc/passwd && ` +
+      `sed -i 's/^postgres:x:[0-9]*:/postgres:x:${other}:/' /etc/group && chown -R postgres: /var/lib/postgresql /var/run/postgresql`,
+  );
+  await build('older', ...pretend('17.6', '/var/lib/postgresql/data'), 'VOLUME /var/lib/postgresql/data');
+  await build('newer', ...pretend('19beta1', '/var/lib/postgresql/19/docker'));
+});
+afterAll(async () => {
+  await attempt('docker', 'rmi', ...VARIANTS);
+});
+afterEach(async () => {
+  await stack.compose('down', '--volumes', '--rmi', 'local');
+  vi.unstubAllEnvs();
+});
+
+/** Brings up Postgres alone, made from this base image. */
+async function up(image: string): Promise<void> {
+  vi.stubEnv('POSTGRES_IMAGE', image);
+  await stack.compose('up', '--build', '--detach', 'postgres');
+}
+
+/** Over TCP: while the entrypoint prepares an empty volume, a server answers on the local socket alone. */
+const ready = () =>
+  until(async () => {
+    await stack.compose('exec', '-T', 'postgres', 'pg_isready', '--quiet', '--host=127.0.0.1');
+    return true;
+  });
+const count = () => stack.sql('SELECT visitor_count FROM visitors');
+
+const asWeb = async (query: string) => {
+  const psql = `PGPASSWORD=$(cat /run/secrets/web/password) psql -h 127.0.0.1 -U web -Atc '${query}'`;
+  return (await stack.compose('exec', '-T', 'postgres', 'sh', '-c', psql)).trim();
+};
+
+/** A volume with a count in it, as this base image leaves it. */
+async function counted(image: string): Promise<void> {
+  await up(image);
+  await ready();
+  await stack.sql('UPDATE visitors SET visitor_count = 7');
+  await stack.compose('down');
+}
+
+/** The one line that says why Postgres does not start. */
+async function refusal(): Promise<string> {
+  const lines = async () =>
+    (await stack.compose('logs', '--no-log-prefix', '--no-color', 'postgres')).trim().split('\n');
+  await until(async () => (await lines()).some((line) => line.startsWith('postgres does not start')));
+  const said = new Set(await lines());
+  expect(said.size).toBe(1);
+  return [...said].join();
+}
+
+describe('a volume that an image with another user wrote', () => {
+  it.each([
+    ['the other image', BASE, variant('other-user')],
+    ['this image', variant('other-user'), BASE],
+  ])(
+    '%s does not start on it, says why, and the command that it names hands the volume over',
+    async (_which, first, second) => {
+      await counted(first);
+      await up(second);
+      const line = await refusal();
+      expect(line).toMatch(
+        /user (70|999) of this image cannot write the volume, .* belongs to user (999|70)/,
+      );
+      const [, command = ''] = /: (docker compose run .*)$/.exec(line) ?? [];
+      vi.stubEnv('COMPOSE_PROJECT_NAME', stack.project);
+      expect(await attempt('sh', '-c', command)).toMatchObject({ code: 0 });
+      // The restart policy tries again.
+      await ready();
+      expect(await count()).toBe('7');
+    },
+  );
+});
+
+describe('an image of another major version', () => {
+  it.each([
+    ['older', '17'],
+    ['newer', '19'],
+  ])(
+    'an image that is %s does not start on the volume, names both versions, and nothing is lost',
+    async (name, version) => {
+      await counted(BASE);
+      await up(variant(name));
+      expect(await refusal()).toMatch(
+        new RegExp(
+          `the volume holds the data of Postgres 18, and POSTGRES_IMAGE is Postgres ${version}\\..*upgrade`,
+        ),
+      );
+      await up(BASE);
+      await ready();
+      expect(await count()).toBe('7');
+    },
+  );
+
+  it('an image that is older does not begin outside of the volume, where the next `down` would forget the count', async () => {
+    await up(variant('older'));
+    expect(await refusal()).toMatch(/Postgres 17, .* in \/var\/lib\/postgresql\/data, outside of the volume/);
+  });
+});
+
+it('a volume sorts text in the same order whichever C library an image has', async () => {
+  await up(BASE);
+  await ready();
+  const provider = await stack.sql(
+    "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = 'linode'",
+  );
+  expect(provider).toBe('b|C.UTF-8');
+});
+
+it('the commands of the README dump a database, and restore it into another volume', async () => {
+  const readme = await readFile('README.md', 'utf8');
+  const command = (pattern: RegExp) => pattern.exec(readme)?.[0] ?? '';
+  const dump = command(/docker compose exec postgres pg_dump .*> count\.sql$/m);
+  const restore = command(/docker compose exec -T postgres psql .*< count\.sql$/m);
+  await using directory = await mkdtempDisposable(join(tmpdir(), 'dump-'));
+  const file = join(directory.path, 'count.sql');
+  /** As somebody types it in the checkout, but for the place of the file. */
+  const type = async (line: string) => {
+    vi.stubEnv('COMPOSE_PROJECT_NAME', stack.project);
+    return attempt('sh', '-c', line.replace('count.sql', `'${file}'`));
+  };
+
+  await counted(BASE);
+  await up(BASE);
+  await ready();
+  // The one that backups begin with, and the one before an upgrade.
+  for (const line of [command(/docker compose exec postgres pg_dump > count\.sql/), dump]) {
+    expect(await type(line)).toEqual({ code: 0, output: '' });
+    expect(await readFile(file, 'utf8')).toContain('PostgreSQL database dump complete');
+  }
+  await stack.compose('down', '--volumes');
+  await up(BASE);
+  await ready();
+  expect(await count()).toBe('0');
+  expect(await type(restore)).toMatchObject({ code: 0 });
+  expect(await count()).toBe('7');
+  expect(await asWeb('SELECT visitor_count FROM visitors')).toBe('7');
+});
+
+it.each(['web-password', 'postgres-password'])(
+  'a new %s is made for one that was lost, and Postgres takes it',
+  async (volume) => {
+    await counted(BASE);
+    await docker('volume', 'rm', `${stack.project}_${volume}`);
+    await up(BASE);
+    await ready();
+    expect(await count()).toBe('7');
+    expect(await asWeb('SELECT visitor_count FROM visitors')).toBe('7');
+  },
+);
