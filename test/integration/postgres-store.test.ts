@@ -125,10 +125,10 @@ describe('PostgresCounter', () => {
   it('asks again for a reset that begins in the same microsecond as another', async () => {
     await raw.query(`ALTER TABLE resets ALTER at SET DEFAULT '${new Date().toISOString()}'`);
     try {
-      const { epoch } = (await counter.reset('first', 1)) as Row;
-      expect(await counter.reset('second', epoch)).toBe('moved');
+      const { epoch } = (await counter.reset('first', 1, Date.now())) as Row;
+      expect(await counter.reset('second', epoch, Date.now())).toBe('moved');
       await raw.query('ALTER TABLE resets ALTER at SET DEFAULT now()');
-      expect(await counter.reset('second', epoch)).toMatchObject({ count: 0 });
+      expect(await counter.reset('second', epoch, Date.now())).toMatchObject({ count: 0 });
     } finally {
       await raw.query('ALTER TABLE resets ALTER at SET DEFAULT now()');
     }

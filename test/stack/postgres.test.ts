@@ -94,7 +94,7 @@ describe('what web may do', () => {
     ],
     [
       'set the count beyond what a number holds exactly',
-      'UPDATE visitors SET visitor_count = 9007199254740992',
+      'UPDATE visitors SET visitor_count = 9007199254740993',
       'visitors_exact',
     ],
     ['set the epoch beyond it', 'UPDATE visitors SET epoch = 9223372036854775807', 'visitors_exact'],
@@ -171,7 +171,11 @@ describe('whom it has room for', () => {
       const epoch = Number(await stack.sql('SELECT epoch FROM visitors'));
       const rounds = replicas.map(async (replica, index) => {
         for (let round = 0; round < 20; round++) {
-          await Promise.all([replica.read(), replica.record(epoch, 1), replica.reset(`room-${index}`, 0)]);
+          await Promise.all([
+            replica.read(),
+            replica.record(epoch, 1),
+            replica.reset(`room-${index}`, 0, Date.now()),
+          ]);
         }
       });
       await Promise.all(rounds);
