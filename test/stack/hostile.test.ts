@@ -382,26 +382,26 @@ describe('the log', () => {
   const lines = async (since: string) =>
     (await stack.compose('logs', '--no-log-prefix', '--since', since, 'nginx')).split('\n').filter(Boolean);
 
+  const withAgent = (path: string, agent: string) =>
+    get({ target: path, headers: `User-Agent: ${agent}\r\n` });
   it.each([
-    ['a user agent of control characters', header(`User-Agent: ${'\x01'.repeat(4000)}`)],
-    ['a user agent of C1 controls', header(`User-Agent: ${'\xc2\x9b'.repeat(3000)}`)],
-    ['a user agent that turns the direction of text', header('User-Agent: a\xe2\x80\xaeb')],
-    [
-      'quotation marks all over',
-      get({ target: `/${'"'.repeat(7000)}`, headers: `User-Agent: ${'"'.repeat(7000)}\r\n` }),
-    ],
-    ['a long target', target(`/${'a'.repeat(8000)}`)],
-    ['a target that is no text', target(`/${'\xff\x9b'.repeat(3000)}`)],
-    ['a long method', get({ method: 'A'.repeat(8000) })],
-  ])('has a short line of printable characters for %s', async (_what, request) => {
+    ['a user agent of control characters', '/c0', withAgent('/c0', '\x01'.repeat(4000))],
+    ['a user agent of C1 controls', '/c1', withAgent('/c1', '\xc2\x9b'.repeat(3000))],
+    ['a user agent that turns the direction of text', '/bidi', withAgent('/bidi', 'a\xe2\x80\xaeb')],
+    ['quotation marks all over', '/q\\"', withAgent(`/q${'"'.repeat(7000)}`, '"'.repeat(7000))],
+    ['a long target', '/long', target(`/long${'a'.repeat(8000)}`)],
+    ['a target that is no text', '/raw...', target(`/raw${'\xff\x9b'.repeat(3000)}`)],
+    ['a long method', '"bytes":', get({ method: 'A'.repeat(8000) })],
+  ])('has a short line of printable characters for %s', async (_what, mark, request) => {
     const since = new Date().toISOString();
     await raw(port, request);
-    await until(async () => (await lines(since)).length > 0);
-    const [line = '', ...others] = await lines(since);
-    expect(others).toEqual([]);
-    expect(line).toMatch(/^[ -~]+$/);
-    expect(line.length).toBeLessThan(4096);
-    expect(JSON.parse(line)).toMatchObject({ client: expect.any(String) });
+    // Clients of the tests before may leave lines as well.
+    await until(async () => (await lines(since)).some((line) => line.includes(mark)));
+    for (const line of await lines(since)) {
+      expect(line).toMatch(/^[ -~]+$/);
+      expect(line.length).toBeLessThan(4096);
+      expect(JSON.parse(line)).toMatchObject({ client: expect.any(String) });
+    }
   });
 });
 
