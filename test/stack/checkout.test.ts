@@ -224,6 +224,21 @@ it('goes on with its count, and replaces nothing, when its folder has another na
   expect(await visit()).toBe(count + 1);
 });
 
+it("finds the stack ready, whatever proxies Docker's client gives to its containers", async () => {
+  // Nothing listens there.
+  const proxies = { default: { httpProxy: 'http://127.0.0.1:9', httpsProxy: 'http://127.0.0.1:9' } };
+  await mkdir(join(parent, 'docker'));
+  await writeFile(join(parent, 'docker', 'config.json'), JSON.stringify({ proxies }));
+  const settings = { ...env(), DOCKER_CONFIG: join(parent, 'docker') };
+  // A container keeps those of its making.
+  await stack('down');
+  await run(join(parent, 'bin', 'stack'), ['up'], { env: settings, maxBuffer: 2 ** 24 });
+  const [nginx = ''] = (await containers()).nginx ?? [];
+  expect(await inspect(nginx, '{{json .Config.Env}}')).toContain('"http_proxy=http://127.0.0.1:9"');
+  await stack('down');
+  await stack('up');
+});
+
 it('asks for room on the disk only when it has to pull or build', async () => {
   await mkdir(join(parent, 'full'));
   await writeFile(join(parent, 'full', 'df'), "#!/bin/sh\nprintf 'Filesystem\\nfull 1 1 100 1 /\\n'\n", {
