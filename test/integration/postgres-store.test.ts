@@ -254,6 +254,26 @@ describe('PostgresCounter, after the life of its sessions', () => {
     }
   });
 
+  it('has a session at the start and after each loss, though nobody asks', async () => {
+    const raw = new Client(postgres.url);
+    await raw.connect();
+    const sessions = async (): Promise<number[]> =>
+      (await raw.query("SELECT pid FROM pg_stat_activity WHERE application_name = 'web'")).rows;
+    const counter = new PostgresCounter(postgres.url, 500);
+    try {
+      await vi.waitFor(async () => expect(await sessions()).toHaveLength(1), 10_000);
+      await raw.query(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'web'",
+      );
+      expect(await sessions()).toHaveLength(0);
+      await later();
+      await vi.waitFor(async () => expect(await sessions()).toHaveLength(1), 10_000);
+    } finally {
+      await counter.close();
+      await raw.end();
+    }
+  });
+
   it('leaves a Postgres that shuts down and waits for it', async () => {
     const counter = new PostgresCounter(postgres.url, 500);
     const running = async () => (await inspect(postgres.container.getId(), '{{.State.Running}}')) === 'true';

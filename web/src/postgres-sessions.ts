@@ -1,11 +1,15 @@
 import type { Client } from 'pg';
 
-/** Sessions with Postgres: each is opened when it is needed, kept for the next use, and replaced from time to time. */
+/**
+ * Sessions with Postgres: one at the start, and others when they are needed. They are kept for the next use, and replaced
+ * from time to time. So a replica that no visit reaches has one too, should it be impossible to open another later.
+ */
 export class PostgresSessions {
   readonly #open: () => Promise<Client>;
   /** All that stand and are to be used again, and those of them that are not in use. */
   readonly #all = new Set<Client>();
   #idle: Client[] = [];
+  readonly #first: Promise<void>;
   readonly #timer: NodeJS.Timeout;
   #replacing = false;
   #closed = false;
@@ -17,11 +21,13 @@ export class PostgresSessions {
    */
   constructor(open: () => Promise<Client>, lifetimeMs: number, saysNo: (error: unknown) => boolean) {
     this.#open = open;
+    this.#first = this.#replace(saysNo);
     this.#timer = setInterval(() => this.#replace(saysNo), lifetimeMs).unref();
   }
 
   /** Lends a session. One that fails is not used again: after a time-out its late reply would meet the next query. */
   async use<T>(work: (session: Client) => Promise<T>): Promise<T> {
+    await this.#first;
     const session = this.#idle.pop() ?? (await this.#add());
     try {
       const result = await work(session);
@@ -68,14 +74,15 @@ export class PostgresSessions {
   async #replace(saysNo: (error: unknown) => boolean): Promise<void> {
     if (this.#replacing) return;
     this.#replacing = true;
-    for (const old of [...this.#all]) {
-      if (!this.#all.has(old)) continue;
+    for (const old of this.#all.size > 0 ? [...this.#all] : [undefined]) {
+      // It may have broken meanwhile.
+      if (old && !this.#all.has(old)) continue;
       try {
         this.#idle.push(await this.#add());
       } catch (error) {
         if (!saysNo(error)) break;
       }
-      this.#retire(old);
+      if (old) this.#retire(old);
     }
     this.#replacing = false;
   }
