@@ -143,7 +143,7 @@ describe('a transaction that keeps the row locked', () => {
     ['is forgotten in an open session', ['SELECT FROM visitors FOR UPDATE'], '25P03'],
     ['is busy for long', ['SELECT FROM visitors FOR UPDATE', 'SELECT pg_sleep(600)'], '25P04'],
     ['has the whole table, and waits', ['LOCK TABLE visitors'], '25P03'],
-  ])('%s: it is ended, and visits are counted again', async (_what, statements, code) => {
+  ])('%s: it is ended, and visits are counted again', async (_what, [lock = '', ...others], code) => {
     await visit();
     const holder = new Client(await url('linode'));
     const said: unknown[] = [];
@@ -153,8 +153,8 @@ describe('a transaction that keeps the row locked', () => {
     holder.on('end', resolve);
     await holder.connect();
     await holder.query('BEGIN');
-    for (const statement of statements) holder.query(statement).catch(note);
-    // Once somebody waits for it, the lock is held.
+    await holder.query(lock);
+    for (const statement of others) holder.query(statement).catch(note);
     void fetch(stack.address);
     await until(async () => (await stack.sql('SELECT count(*) FROM pg_locks WHERE NOT granted')) !== '0');
     await ended;
