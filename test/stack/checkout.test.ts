@@ -24,7 +24,15 @@ let clone: string;
 let port: number;
 let registry: Registry;
 
-const env = () => ({ ...process.env, HTTP_PORT: String(port), REDIS_IMAGE: registry.image });
+/** Stand-ins under other names: `update` makes stand-ins anew, which takes minutes and changes what other tests run on. */
+const renamed: NodeJS.ProcessEnv = {};
+
+const env = () => ({
+  ...process.env,
+  ...renamed,
+  HTTP_PORT: String(port),
+  REDIS_IMAGE: registry.image,
+});
 /** As it is called when it is not in PATH: through a relative link, from another folder. */
 const stack = (...args: string[]) =>
   run(join(parent, 'bin', 'stack'), args, { cwd: tmpdir(), env: env(), maxBuffer: 2 ** 24 });
@@ -108,6 +116,12 @@ beforeAll(async () => {
   registry = await Registry.start(join(parent, 'registry'));
   await registry.publish('first');
   port = await freePort();
+  for (const setting of ['NODE_IMAGE', 'NGINX_IMAGE', 'POSTGRES_IMAGE']) {
+    const image = process.env[setting] ?? '';
+    if (!image.startsWith('stand-in/')) continue;
+    renamed[setting] = `${PROJECT}-${image.replace('/', '-')}`;
+    await docker('tag', image, renamed[setting]);
+  }
   await using copy = await Checkout.copy();
   // A name of its own, which the file has: the one that users have may be in use here.
   const file = join(copy.path, 'docker-compose.yml');
@@ -127,7 +141,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await run('docker', ['compose', 'down', '--volumes', '--rmi', 'local'], { cwd: clone, env: env() });
   registry.close();
-  await docker('rmi', registry.image);
+  await docker('rmi', registry.image, ...Object.values(renamed).filter((image) => image !== undefined));
   await rm(parent, { recursive: true });
 });
 
