@@ -89,7 +89,7 @@ describe("proxies in Docker's client configuration", () => {
 });
 
 describe("Docker's address pools outside the private ranges", () => {
-  it('let this machine reset, as those inside do', async () => {
+  it('let this machine reset, as those inside do', { timeout: 180_000 }, async () => {
     await using other = await Stack.start('other-pools', 'test/stack/other-pools.yml');
     const [nginx = ''] = await other.containers('nginx');
     const address = `{{(index .NetworkSettings.Networks "${other.project}_edge").Gateway}}`;
