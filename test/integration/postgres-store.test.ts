@@ -134,14 +134,20 @@ describe('PostgresCounter', () => {
     }
   });
 
-  it('forgets the names of resets after ten minutes', async () => {
+  it('forgets the names of resets after ten minutes, but for the last thousand', async () => {
+    const noted = async () =>
+      (await raw.query("SELECT id FROM resets WHERE id IN ('old', 'young', 'new') ORDER BY id")).rows;
     await raw.query(
       `INSERT INTO resets SELECT id, at, at FROM (VALUES
          ('old', now() - interval '11 minutes'), ('young', now() - interval '9 minutes')) AS they (id, at)`,
     );
     await counter.reset('new', 1, Date.now());
-    const { rows } = await raw.query("SELECT id FROM resets WHERE id IN ('old', 'young', 'new') ORDER BY id");
-    expect(rows).toEqual([{ id: 'new' }, { id: 'young' }]);
+    expect(await noted()).toEqual([{ id: 'new' }, { id: 'old' }, { id: 'young' }]);
+    await raw.query(
+      "INSERT INTO resets (id, at) SELECT n, now() - n * interval '1 ms' FROM generate_series(1, 1000) n",
+    );
+    await counter.reset('last', (await counter.read()).epoch, Date.now());
+    expect(await noted()).toEqual([{ id: 'new' }, { id: 'young' }]);
   });
 
   it('counts past 2^31', async () => {

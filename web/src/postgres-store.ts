@@ -45,14 +45,15 @@ const HAND_BACK = prepared(`
   UPDATE visitors SET epoch = ${NEXT_EPOCH}, counting = 'redis' WHERE site_id = 1 AND epoch = $1 RETURNING ${ROW}`);
 
 // A reset that NGINX or the counter repeats, because its answer was lost, finds its id and changes nothing. NGINX stops
-// repeating within seconds. One that the network held back finds a reset that was sent later. A time that is still to come
+// repeating within seconds, but the clock may jump meanwhile: the last 1,000 resets stay, whatever it says. One that the network held back finds a reset that was sent later. A time that is still to come
 // is ignored: the clock was set back. The row is locked before the id is noted: an id must not be noted for nothing. Two that
 // begin in the same microsecond conflict as well: the second notes nothing, and is asked for again.
 const LATER = (sentAt: string) =>
   `sent_at > to_timestamp(${sentAt} / 1000.0) AND sent_at <= clock_timestamp()`;
 const WAS_RESET = prepared(`SELECT id FROM resets WHERE id = $1 OR ${LATER('$2')} LIMIT 1`);
 const RESET = prepared(`
-  WITH forgotten AS (DELETE FROM resets WHERE at < now() - interval '10 minutes'),
+  WITH forgotten AS (DELETE FROM resets WHERE at < now() - interval '10 minutes'
+                       AND at < (SELECT at FROM resets ORDER BY at DESC OFFSET 999 LIMIT 1)),
        current AS (SELECT site_id FROM visitors WHERE site_id = 1 AND epoch = $2 FOR UPDATE),
        noted AS (INSERT INTO resets (id, sent_at) SELECT $1, to_timestamp($3 / 1000.0) FROM current
                   WHERE NOT EXISTS (SELECT FROM resets WHERE ${LATER('$3')})
