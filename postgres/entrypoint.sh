@@ -36,11 +36,11 @@ POSTGRES_IMAGE to an image of Postgres $(cat "$held"), or upgrade: README.md, 'U
 Postgres 18 or newer. Set POSTGRES_IMAGE, or leave it out."
 fi
 
-# So that psql and pg_dump work in this container, without a question: its user can read the password anyway.
+# With it psql and pg_dump work in this container without a question: the container's user can read the password anyway.
 (umask 077 && printf '*:*:*:%s:%s\n' "$POSTGRES_USER" "$(cat "$POSTGRES_PASSWORD_FILE")" > "$PGPASSFILE")
 
-# An empty volume gets the scripts from the image's entrypoint. On any other they run here, before the server starts: nobody
-# else is connected, and no password is needed.
+# On an empty volume the image's entrypoint runs the scripts. On any other they run here, in single-user mode, before the
+# server starts: no session can interfere, and no password is needed. A crash is recovered from on the way.
 if [ -s "$PGDATA/PG_VERSION" ]; then
   # The image's entrypoint would leave the password in the server's environment.
   unset POSTGRES_PASSWORD_FILE

@@ -38,17 +38,18 @@ ALTER TABLE visitors
   DROP CONSTRAINT IF EXISTS visitors_exact,
   ADD CONSTRAINT visitors_exact CHECK (visitor_count <= 9007199254740992 AND epoch BETWEEN 0 AND 9007199254740991);
 
--- web cannot choose `at`, and now() is the same throughout a transaction. So a transaction notes one reset, and no statement
--- can fill the disk with them.
+-- web cannot choose `at`, and now() stays the same throughout a transaction. So a transaction notes one reset, and one
+-- statement cannot fill the disk with resets.
 DO $$ BEGIN
   IF to_regclass('resets_one_at_a_time') IS NULL THEN
     DROP INDEX IF EXISTS resets_at;
-    DELETE FROM resets WHERE ctid NOT IN (SELECT min(ctid) FROM resets GROUP BY at);
+    DELETE FROM resets WHERE ctid IN
+      (SELECT ctid FROM (SELECT ctid, row_number() OVER (PARTITION BY at) AS nth FROM resets) AS same WHERE nth > 1);
     CREATE UNIQUE INDEX resets_one_at_a_time ON resets (at);
   END IF;
 END $$;
 
--- An id is NGINX's $request_id or a UUID. NOT VALID: the rows that are there are not read.
+-- An id is NGINX's $request_id or a UUID. NOT VALID: Postgres does not check the rows that are there, however many.
 ALTER TABLE resets
   ALTER COLUMN id TYPE text COLLATE "C",
   DROP CONSTRAINT IF EXISTS resets_id_short,

@@ -1,13 +1,13 @@
 -- The application's own role, web. Postgres's container runs this at every start, after init.sql: a role may always change its
--- own password and settings and drop its own privileges, so a compromised application could lock the next one out.
+-- own password and settings, so a compromised application could lock the next one out for good.
 -- A superuser runs it. As in init.sql, no statement may contain a semicolon followed by a blank line.
 
 DO $$ BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'web') THEN CREATE ROLE web; END IF;
 END $$;
 
--- 80 sessions serve nine replicas twice, as during a deploy: a replica has three, and opens new ones before it closes the old.
--- max_connections in docker-compose.yml leaves 20 for backups, monitoring and whoever has to repair something.
+-- A replica of web has four sessions at most: visits, resets, readiness, and one that is being renewed. Nine replicas, twice
+-- during a deploy, have 72. max_connections in docker-compose.yml leaves 20 to backups, monitoring and repairs.
 ALTER ROLE web LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT
   CONNECTION LIMIT 80 VALID UNTIL 'infinity';
 
@@ -27,19 +27,19 @@ DO $$ BEGIN
   EXECUTE format('ALTER ROLE CURRENT_USER PASSWORD %L', rtrim(pg_read_file('/run/secrets/postgres/password'), E'\n'));
 END $$;
 
--- What web may do.
+-- web's privileges. An earlier version granted more.
 REVOKE ALL ON visitors, resets FROM web;
 GRANT SELECT, UPDATE (visitor_count, epoch, counting) ON visitors TO web;
--- Not `at`: a reset that is noted for the year 2099 would never be forgotten.
+-- Not `at`: a reset that is dated 2099 would never be forgotten.
 GRANT SELECT, INSERT (id, sent_at), DELETE ON resets TO web;
 
--- What everybody may do by default, and what fills the disk: temporary tables,
+-- By default every role may fill the disk: with temporary tables,
 DO $$ BEGIN
   EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
 END $$;
--- in the other databases too, where all of this is allowed,
+-- in the other databases, where all of this is allowed,
 REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC;
--- large objects, messages in the WAL, and a file for each exported snapshot.
+-- with large objects, messages in the WAL, and a file for each exported snapshot.
 REVOKE EXECUTE ON FUNCTION
   lo_create(oid), lo_creat(integer), lo_from_bytea(oid, bytea),
   pg_logical_emit_message(boolean, text, text, boolean), pg_logical_emit_message(boolean, text, bytea, boolean),
