@@ -60,7 +60,8 @@ describe('the process', () => {
   });
 
   it('answers every visit though Postgres is killed under traffic, and lives on', async () => {
-    await using web = start();
+    // A start of Postgres takes seconds where the machine is busy.
+    await using web = start({ POSTGRES_WAIT_MS: '20000' });
     const address = await web.address();
     let visiting = true;
     const statuses = new Set<number>();
@@ -72,7 +73,7 @@ describe('the process', () => {
     for (let kills = 0; kills < 3; kills++) {
       await postgres.kill();
       await postgres.start();
-      await vi.waitFor(async () => expect((await web.readiness()).postgres).toBe('up'), 10_000);
+      await vi.waitFor(async () => expect((await web.readiness()).postgres).toBe('up'), 20_000);
     }
     visiting = false;
     await traffic;
