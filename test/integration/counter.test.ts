@@ -174,9 +174,9 @@ describe('Counter', () => {
       await postgres.unpause();
     }
     const next = await vi.waitFor(() => replica.counter.visit(), { timeout: 10_000, interval: 50 });
-    // Attempts that failed may have been counted.
+    // Attempts that failed may have been counted, and may still be.
     expect(next).toBeGreaterThanOrEqual(4);
-    expect((await replica.postgres.read()).count).toBe(next);
+    expect((await replica.postgres.read()).count).toBeGreaterThanOrEqual(next);
   });
 
   it('answers after both stores were killed and came back, without Redis knowing anything', async () => {
