@@ -8,6 +8,7 @@ import {
   cut,
   cutBetween,
   failover,
+  fillDisk,
   type Heal,
   oldData,
   pause,
@@ -191,6 +192,26 @@ export const SCENARIOS: Scenario[] = [
     mayFail: false,
     slowest: outage,
   },
+];
+
+/** Postgres cannot start. It lasts longer than visits wait, so some are refused. */
+const DISK_FULL = { lasts: 8000, mayFail: true, slowest: () => 7000 };
+
+/** The faults, by the Compose file that is laid over their stack. */
+export const STACKS: [file: string, scenarios: Scenario[]][] = [
+  ['test/chaos/redis-with-a-disk.yml', SCENARIOS],
+  [
+    'test/chaos/small-disk.yml',
+    [
+      { ...DISK_FULL, name: 'postgres: disk full', inject: fillDisk },
+      {
+        // Whatever was acknowledged is on that disk, and nowhere else.
+        ...DISK_FULL,
+        name: 'postgres: disk full, then redis: SIGKILL',
+        inject: async (stack) => together(Promise.resolve(await fillDisk(stack)), one('redis', crash)(stack)),
+      },
+    ],
+  ],
 ];
 
 /**

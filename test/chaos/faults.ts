@@ -127,3 +127,22 @@ export async function failover(stack: Stack): Promise<Heal> {
     await docker('start', master);
   };
 }
+
+/** The disk of Postgres's data is full. On a stack with small-disk.yml. */
+export async function fillDisk(stack: Stack): Promise<Heal> {
+  const filler = (command: string) => stack.compose('exec', '-T', 'filler', 'sh', '-c', command);
+  // It ends with an error when nothing is left.
+  await filler('cat /dev/zero > /data/filler || true');
+  // Postgres has space in reserve for its log: use it up.
+  await until(() =>
+    stack.sql('SELECT pg_switch_wal()').then(
+      () => false,
+      () => true,
+    ),
+  );
+  // Whoever looks must find the cause.
+  await until(async () => (await stack.compose('logs', 'postgres')).includes('No space left on device'));
+  return async () => {
+    await filler('rm /data/filler');
+  };
+}

@@ -4,22 +4,25 @@
  */
 import { parseArgs } from 'node:util';
 import { Stack } from '../stack/stack.ts';
-import { blame, type Result, runScenario, SCENARIOS, table } from './chaos.ts';
+import { blame, type Result, runScenario, STACKS, table } from './chaos.ts';
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '3' }, only: { type: 'string', default: '' } },
 });
 
-await using stack = await Stack.start('chaos', 'test/chaos/redis-with-a-disk.yml');
 const results: Result[] = [];
-for (let round = 1; round <= Number(values.rounds); round++) {
-  for (const scenario of SCENARIOS.filter(({ name }) => name.includes(values.only))) {
-    const result = await runScenario(stack, scenario);
-    results.push(result);
-    console.error(
-      `round ${round}, ${scenario.name}: ${blame(scenario, result).join('; ') || 'all promises kept'}`,
-    );
-    if (blame(scenario, result).length > 0) process.exitCode = 1;
+for (const [file, all] of STACKS) {
+  const scenarios = all.filter(({ name }) => name.includes(values.only));
+  if (scenarios.length === 0) continue;
+  await using stack = await Stack.start('chaos', file);
+  for (let round = 1; round <= Number(values.rounds); round++) {
+    for (const scenario of scenarios) {
+      const result = await runScenario(stack, scenario);
+      results.push(result);
+      const blamed = blame(scenario, result);
+      console.error(`round ${round}, ${scenario.name}: ${blamed.join('; ') || 'all promises kept'}`);
+      if (blamed.length > 0) process.exitCode = 1;
+    }
   }
 }
 console.log(table(results));
