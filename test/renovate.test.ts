@@ -49,7 +49,7 @@ it('.env.example, the Dockerfiles and the list of stand-ins name the same defaul
     expect(read('host/base-images/README.md')).toContain(`| \`${image}\` |`);
   }
   const arguments_ = files
-    .filter((path) => path.endsWith('Dockerfile'))
+    .filter((path) => path.endsWith('Dockerfile') && !path.startsWith('test/'))
     .flatMap((path) =>
       [...read(path).matchAll(/^ARG ([A-Z]+_IMAGE)=(.*)$/gm)].map(([, name, image]) => [name, image]),
     );
