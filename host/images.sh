@@ -20,7 +20,7 @@ ensure_disk() {
     die "$free MB are free on the disk of $root, this needs $LEAST_DISK_MB: free some, \`docker system prune\` may help."
 }
 
-# By Compose: `docker pull` asks for a user and a password where a registry wants them, and never ends if nobody is there.
+# Compose pulls, because `docker pull` prompts for a user where a registry wants one, and hangs without a terminal.
 compose_pull() { printf 'name: pull\nservices: { base: { image: "%s" } }\n' "$1" | docker compose --file - pull --quiet 2> "$errors"; }
 
 # Pulls an image, or says why not: then its setting is in unanswered if nothing answered, in refused otherwise.
@@ -38,7 +38,7 @@ pull() {
 }
 
 # Whether these words of Docker's mean that nothing answered where a registry should be: its name is not known, or its
-# address refuses, cannot be reached or keeps silent. What fails at the token or at a layer has had an answer before.
+# address refuses, cannot be reached or keeps silent. A pull that fails at the token or at a layer got an answer before.
 no_answer() {
   case "$1" in *'failed to authorize'* | *'failed to copy'* | *'download failed'*) return 1 ;; esac
   printf %s "$1" | grep -qE 'dial tcp|proxyconnect|no such host|i/o timeout|handshake timeout|Client\.Timeout|deadline exceeded|connection reset'
@@ -72,7 +72,7 @@ $images
 END
   [ -z "$refused" ] ||
     die "the image of$refused cannot be pulled, see above: mend its name in .env, \`docker login\`, or try again later."
-  # What somebody chose is not replaced; and where one registry answers, the others are only away.
+  # An image that .env or the environment names is not replaced. Where one registry answers, another one is only away.
   [ -z "$unanswered" ] || [ -z "$answered$chosen" ] ||
     die "no registry answers for$unanswered, see above: connect to it, or name images that are here in .env."
   [ -n "$unanswered$stand_ins" ] || return 0

@@ -85,4 +85,4 @@ The stack is up at http://$address. Try:
   ./stack down                  stop; the count stays (./stack down --volumes forgets it)"
 stand_ins=$(base_images | sed -n 's/ stand-in\/.*//p' | tr '\n' ' ')
 [ -z "$stand_ins" ] ||
-  say "It runs on stand-ins for official images: to pull those, remove from .env: $stand_ins, then ./stack up"
+  say "It runs on stand-ins for official images. To pull those, remove from .env, and call ./stack up: $stand_ins"

@@ -57,6 +57,12 @@ describe('./stack lists its tasks, called', () => {
   });
 });
 
+/** An executable script of this name. */
+async function fake(path: string, text: string): Promise<void> {
+  await writeFile(path, `#!/bin/sh\n${text}\n`);
+  await chmod(path, 0o755);
+}
+
 /** What the scripts need. No apt-get is among it: nothing can be installed. */
 const TOOLS = ['sh', 'basename', 'dirname', 'grep', 'sed', 'sort', 'tail', 'head', 'tr', 'readlink'];
 const SILENT =
@@ -73,12 +79,8 @@ describe('./stack says in one line why no engine can be used, and what to do', (
     await mkdir(bin, { recursive: true });
     for (const tool of TOOLS)
       await symlink(execFileSync('which', [tool], { encoding: 'utf8' }).trim(), join(bin, tool));
-    const fake = async (name: string, text: string) => {
-      await writeFile(join(bin, name), `#!/bin/sh\n${text}\n`);
-      await chmod(join(bin, name), 0o755);
-    };
-    if (script) await fake('docker', script);
-    await fake('id', 'case "$1" in -u) echo 1000 ;; -un) echo somebody ;; esac');
+    if (script) await fake(join(bin, 'docker'), script);
+    await fake(join(bin, 'id'), 'case "$1" in -u) echo 1000 ;; -un) echo somebody ;; esac');
     const { code, stdout, stderr } = await ended('./stack', [task], checkout.path, { PATH: bin, ...env });
     expect(stdout).toBe('');
     expect(stderr).toMatch(/^stack: .*\n$/);
@@ -190,5 +192,30 @@ describe('./stack says in one line why no engine can be used, and what to do', (
     const other = await said('ps', folder, script, env);
     if (line.includes('no Docker engine')) expect(other).toContain('./stack up makes sure of one');
     else expect(other).toBe(line);
+  });
+});
+
+describe('./stack up, of a Docker that does all that it is told,', () => {
+  it('says that stand-ins serve and how to go back, and lets Buildx add nothing of the moment to an image', async () => {
+    const bin = await mkdtemp(join(elsewhere, 'path-'));
+    // With containerd's image store it would be another image each time, and Compose would replace every container.
+    await fake(
+      join(bin, 'docker'),
+      `case "$*" in
+        'compose config') printf 'name: test\\nx-base-images:\\n  NGINX_IMAGE: nginx\\n  REDIS_IMAGE: stand-in/redis\\n' ;;
+        'compose up --build'*) echo "attestations off: $BUILDX_NO_DEFAULT_ATTESTATIONS" ;;
+        *) echo 99.0 ;;
+      esac`,
+    );
+    const script = join(checkout.path, 'host', 'base-images', 'build.sh');
+    await fake(script, 'exit 0');
+    const { code, stderr } = await ended('./stack', ['up'], checkout.path, {
+      PATH: `${bin}:${process.env.PATH}`,
+    });
+    expect(stderr).toContain('attestations off: 1\n');
+    expect(stderr).toMatch(
+      /\nIt runs on stand-ins .* remove from \.env, and call \.\/stack up: REDIS_IMAGE \n$/,
+    );
+    expect(code).toBe(0);
   });
 });
