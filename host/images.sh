@@ -114,10 +114,7 @@ END
   host/up.sh
   # Builds of this project that lost their name to a newer one. Those of other projects stay.
   docker image prune --force --filter "label=com.docker.compose.project=$(project)" > /dev/null
-  for id in $former; do
-    # Unless its name still means it, it has another, or a container uses it.
-    ! docker image ls --quiet --no-trunc --filter dangling=true | grep -qx "$id" || docker image rm "$id" > /dev/null 2>&1 || true
-  done
+  for id in $former; do remove_former "$id"; done
   [ -z "$refused$unanswered" ] ||
     die "the image of$refused$unanswered cannot be renewed, see above: the one that was here serves."
 }

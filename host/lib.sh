@@ -54,6 +54,12 @@ debian_mirror() {
     grep -v security | head -n 1 | sed 's,/*$,,' | grep .
 }
 
+# Removes an image whose name another one took, unless it has a second name or a container uses it.
+# Usage: remove_former ID
+remove_former() {
+  ! docker image ls --quiet --no-trunc --filter dangling=true | grep -qx "$1" || docker image rm "$1" > /dev/null 2>&1 || true
+}
+
 # The project's name, as Compose has it.
 project() { docker compose config | sed -n 's/^name: //p'; }
 

@@ -25,11 +25,14 @@ make_debian() {
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     --customize-hook='upload /etc/ssl/certs/ca-certificates.crt /etc/host-authorities.crt' \
     $SUITE "$tarball" "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $SUITE main"
-  docker import --change 'LABEL stand-in=debian' "$tarball" stand-in/debian:$SUITE
+  docker import "$tarball" stand-in/debian:$SUITE
   rm "$tarball"
 }
 
-if [ "${1:-}" = --newer ] || ! docker image inspect stand-in/debian:$SUITE > /dev/null 2>&1; then
+id() { docker image inspect --format '{{.Id}}' "$1" 2> /dev/null || true; }
+
+former=$(id stand-in/debian:$SUITE)
+if [ "${1:-}" = --newer ] || [ -z "$former" ]; then
   busy "Making a minimal Debian ($SUITE)" make_debian
 fi
 
@@ -37,14 +40,14 @@ fi
 sources=$({
   cat Dockerfile ./*-entrypoint.sh
   echo $NODE_VERSION
-  docker image inspect --format '{{.Id}}' stand-in/debian:$SUITE
+  id stand-in/debian:$SUITE
 } | cksum | cut -d ' ' -f 1)
 for image in node nginx redis postgres; do
-  made_from=$(docker image inspect --format '{{index .Config.Labels "stand-in"}}' stand-in/$image 2> /dev/null || true)
+  made_from=$(docker image inspect --format '{{index .Config.Labels "sources"}}' stand-in/$image 2> /dev/null || true)
   [ "$made_from" != "$sources" ] || continue
+  former="$former $(id stand-in/$image)"
   # The packages come over the host's network: its resolver and its routes are known to work.
   busy "Building stand-in/$image" docker build --network host --target $image --tag stand-in/$image \
-    --label "stand-in=$sources" --build-arg NODE_VERSION=$NODE_VERSION .
+    --label "sources=$sources" --build-arg NODE_VERSION=$NODE_VERSION .
 done
-# The former ones, as far as no container uses them.
-docker image prune --force --filter label=stand-in > /dev/null
+for image in $former; do remove_former "$image"; done
