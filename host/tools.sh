@@ -43,6 +43,12 @@ ensure_shellcheck() {
     ensure_package shellcheck 'The tests check the shell scripts with shellcheck' https://www.shellcheck.net
 }
 
+# The tests start a second engine in a network of its own.
+ensure_ip() {
+  [ "$(uname)" != Linux ] || PATH=$PATH:/sbin:/usr/sbin command -v ip > /dev/null ||
+    ensure_package iproute2 'The tests need the command ip' 'in your distribution: iproute2'
+}
+
 ensure_wrk() {
   command -v wrk > /dev/null ||
     ensure_package wrk 'The benchmark loads the stack with wrk' https://github.com/wg/wrk

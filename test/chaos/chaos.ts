@@ -195,7 +195,7 @@ export const SCENARIOS: Scenario[] = [
 ];
 
 /** Postgres cannot start. It lasts longer than visits wait, so some are refused. */
-const DISK_FULL = { lasts: 8000, mayFail: true, slowest: () => 7000 };
+const DISK_FULL = { lasts: 6000, mayFail: true, slowest: () => 7000 };
 
 /** The faults, by the Compose file that is laid over their stack. */
 export const STACKS: [file: string, scenarios: Scenario[]][] = [
