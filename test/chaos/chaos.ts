@@ -31,6 +31,8 @@ export interface Scenario {
   mayFail: boolean;
   /** The slowest answer allowed, in ms: over the length of the outage where clients have to wait it out. */
   slowest: (outageMs: number) => number;
+  /** How long after the end of the fault answers may take to be normal again (ms): 30 s by default. */
+  normalWithin?: number;
   /** What clients do besides, while the fault lasts. */
   during?: (load: Load) => Promise<void>;
 }
@@ -194,8 +196,11 @@ export const SCENARIOS: Scenario[] = [
   },
 ];
 
-/** Postgres cannot start. It lasts longer than visits wait, so some are refused. */
-const DISK_FULL = { lasts: 6000, mayFail: true, slowest: () => 7000 };
+/**
+ * Postgres cannot start. It lasts longer than visits wait, so some are refused. Docker's delay between two starts doubles, up to
+ * a minute.
+ */
+const DISK_FULL = { lasts: 6000, mayFail: true, slowest: budget, normalWithin: 75_000 };
 
 /** The faults, by the Compose file that is laid over their stack. */
 export const STACKS: [file: string, scenarios: Scenario[]][] = [
@@ -250,7 +255,7 @@ export async function runScenario(stack: Stack, scenario: Scenario): Promise<Res
   await Promise.all([sleep(scenario.lasts), scenario.during?.(load)]);
   await heal();
   const healed = performance.now();
-  await until(() => normalAgain(load, healed) !== undefined);
+  await until(() => normalAgain(load, healed) !== undefined, scenario.normalWithin);
   await until(() => stack.countsInRedis());
   await load.stop();
 

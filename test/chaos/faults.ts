@@ -9,11 +9,12 @@ const run = promisify(execFile);
 export type Heal = () => Promise<void>;
 const healsItself: Heal = async () => {};
 
-/** Resolves when the condition holds; one that fails does not. Gives up after 30 s. */
-export async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
+/** Resolves when the condition holds; one that fails does not. Gives up after so long (ms). */
+export async function until(condition: () => Promise<boolean> | boolean, limitMs = 30_000): Promise<void> {
   const started = performance.now();
   while (!(await Promise.try(condition).catch(() => false))) {
-    if (performance.now() - started > 30_000) throw new Error(`not within 30 s: ${condition}`);
+    if (performance.now() - started > limitMs)
+      throw new Error(`not within ${limitMs / 1000} s: ${condition}`);
     await sleep(20);
   }
 }
@@ -134,6 +135,7 @@ export async function fillDisk(stack: Stack): Promise<Heal> {
   // Docker restarts a container at once only if it ran for 10 s. Otherwise it waits twice as long as the time before.
   const started = Date.parse(await inspect(id, '{{.State.StartedAt}}'));
   await until(() => Date.now() - started > 10_000);
+  const since = new Date().toISOString();
   const filler = (command: string) => stack.compose('exec', '-T', 'filler', 'sh', '-c', command);
   // It ends with an error when nothing is left.
   await filler('cat /dev/zero > /data/filler || true');
@@ -145,7 +147,9 @@ export async function fillDisk(stack: Stack): Promise<Heal> {
     ),
   );
   // Whoever looks must find the cause.
-  await until(async () => (await stack.compose('logs', 'postgres')).includes('No space left on device'));
+  await until(async () =>
+    (await stack.compose('logs', '--since', since, 'postgres')).includes('No space left on device'),
+  );
   return async () => {
     await filler('rm /data/filler');
   };
