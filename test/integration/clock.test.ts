@@ -1,14 +1,12 @@
 /** The clock of Postgres's host jumps, as it does when NTP corrects it or a virtual machine resumes. */
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
-import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Counter } from '../../web/src/counter.ts';
 import { PostgresCounter } from '../../web/src/postgres-store.ts';
-import { RedisCounter } from '../../web/src/redis-store.ts';
 import { until } from '../chaos/faults.ts';
 import { check, faultless, type Operation } from '../checker.ts';
-import { type Store, startPostgres, startRedis } from './containers.ts';
+import { AS_NEW, type Store, startPostgres, startRedis } from './containers.ts';
+import { Replica } from './replica.ts';
 
 /** A clock that a test can move: these functions come before Postgres's own in the search path of whoever connects. */
 const CLOCK = `
@@ -43,9 +41,7 @@ describe('when the clock jumps by an hour', () => {
   });
   beforeEach(async () => {
     await jumpTo('0');
-    await rawPostgres.query(
-      "UPDATE visitors SET visitor_count = 0, epoch = 1, counting = 'redis'; TRUNCATE resets",
-    );
+    await rawPostgres.query(AS_NEW);
     await rawRedis.flushall();
     store = new PostgresCounter(postgres.url, 500);
   });
@@ -54,16 +50,6 @@ describe('when the clock jumps by an hour', () => {
   /** @param ahead of the true time */
   async function jumpTo(ahead: string): Promise<void> {
     await rawPostgres.query('UPDATE clock.ahead SET by = $1', [ahead]);
-  }
-
-  /** A counter with connections of its own, as each replica has. */
-  function newCounter(ending: AsyncDisposableStack): Counter {
-    const stores = {
-      redis: ending.adopt(new RedisCounter(redis.url, 300), (store) => store.close()),
-      postgres: ending.adopt(new PostgresCounter(postgres.url, 500), (store) => store.close()),
-    };
-    const counter = new Counter({ ...stores, waitMs: 5000, log: pino({ level: 'silent' }) });
-    return ending.adopt(counter, (counter) => counter.close());
   }
 
   async function reset(id: string): Promise<unknown> {
@@ -91,15 +77,15 @@ describe('when the clock jumps by an hour', () => {
 
   it('counts in Postgres if Redis holds an epoch of the future, from before a backup was restored', async () => {
     const history = /master_replid:(\w+)/.exec(await rawRedis.info('replication'))?.[1];
-    await rawRedis.mset('visitor_count', 5, 'visitor_epoch', `${Date.now() + 3_600_000} ${history}`);
-    await using ending = new AsyncDisposableStack();
-    const counter = newCounter(ending);
-    for (const number of [1, 2, 3]) expect(await counter.visit()).toBe(number);
+    await rawRedis.mset('visitor_count', 5, '{visitor_count}:epoch', `${Date.now() + 3_600_000} ${history}`);
+    await using replica = new Replica(redis, postgres);
+    for (const number of [1, 2, 3]) expect(await replica.counter.visit()).toBe(number);
+    expect(replica.counter.state.countedBy).toBe('postgres');
   });
 
   it('counts on: no number twice, none out of order, none lost', async () => {
     await using ending = new AsyncDisposableStack();
-    const counters = [newCounter(ending), newCounter(ending), newCounter(ending)];
+    const counters = Array.from({ length: 3 }, () => ending.use(new Replica(redis, postgres)).counter);
     const history: Operation[] = [];
     async function operate(kind: Operation['kind'], act: () => Promise<Operation['result']>): Promise<void> {
       const invoked = performance.now();

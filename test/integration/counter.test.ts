@@ -4,30 +4,11 @@ import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Counter, Unavailable } from '../../web/src/counter.ts';
 import { PostgresCounter } from '../../web/src/postgres-store.ts';
-import { RedisCounter } from '../../web/src/redis-store.ts';
-import { type Store, startPostgres, startRedis } from './containers.ts';
+import { AS_NEW, type Store, startPostgres, startRedis } from './containers.ts';
+import { Replica } from './replica.ts';
 
 const log = pino({ level: 'silent' });
 const WAIT_MS = 5000;
-
-/** A counter with connections of its own, as each process of web has. */
-class Replica implements AsyncDisposable {
-  readonly redis: RedisCounter;
-  readonly postgres: PostgresCounter;
-  readonly counter: Counter;
-
-  constructor(redis: Store, postgres: Store, waitMs = WAIT_MS) {
-    this.redis = new RedisCounter(redis.url, 300);
-    this.postgres = new PostgresCounter(postgres.url, 500);
-    this.counter = new Counter({ redis: this.redis, postgres: this.postgres, waitMs, log });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.counter.close();
-    this.redis.close();
-    await this.postgres.close();
-  }
-}
 
 const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 
@@ -55,9 +36,7 @@ describe('Counter', () => {
     await rawRedis.flushall();
     rawPostgres = new Client(postgres.url).on('error', () => {});
     await rawPostgres.connect();
-    await rawPostgres.query(
-      "UPDATE visitors SET visitor_count = 0, epoch = 1, counting = 'redis'; TRUNCATE resets",
-    );
+    await rawPostgres.query(AS_NEW);
   });
   afterEach(async () => {
     rawRedis.disconnect();
@@ -163,7 +142,7 @@ describe('Counter', () => {
   });
 
   it('refuses visits when Postgres is away for longer than the wait, then at once, until it is back', async () => {
-    await using replica = new Replica(redis, postgres, 300);
+    await using replica = new Replica(redis, postgres, { waitMs: 300 });
     expect(await visits(replica, 3)).toEqual([1, 2, 3]);
     await postgres.pause();
     try {
@@ -272,7 +251,7 @@ describe('Counter', () => {
   });
 
   it('refuses visits at once while Postgres can be read and not written', async () => {
-    await using replica = new Replica(redis, postgres, 1000);
+    await using replica = new Replica(redis, postgres, { waitMs: 1000 });
     expect(await visits(replica, 1)).toEqual([1]);
     await rawPostgres.query('BEGIN; SELECT FROM visitors FOR UPDATE');
     try {

