@@ -111,6 +111,29 @@ describe('the stack on an engine that goes away', () => {
     expect(await running()).toEqual(containers);
   });
 
+  it('keeps visitors waiting once nobody reads its log, and answers each when the engine is back', async ({
+    annotate,
+  }) => {
+    await host.endEngine('TERM');
+    const visitors = new Load(host.address, 16);
+    const answered = () => visitors.operations.filter(({ result }) => result !== undefined).length;
+    let before = Number.NaN;
+    // More than the loop above sees, and then none for a second.
+    await until(async () => {
+      before = answered();
+      await sleep(1000);
+      return before > 150 && answered() === before;
+    });
+    await host.startEngine(LIVE_RESTORE);
+    await until(() => answered() > before + 100);
+    await visitors.stop();
+    expect(visitors.errors).toEqual([]);
+    const count = Number(await stack.sql('SELECT visitor_count FROM visitors'));
+    const verdict = check(visitors.operations, { count, surplus: Number.POSITIVE_INFINITY });
+    expect(verdict).toSatisfy(faultless);
+    await annotate(`visits that NGINX answers without an engine, which reads its log: ${before}`, 'figure');
+  });
+
   it('has nothing to start after the stack was taken down', async () => {
     await stack.remove();
     await host.endEngine('TERM');
