@@ -57,13 +57,9 @@ ensure() {
   # The stack's own are among them: those of a service are here only when it was built.
   # shellcheck disable=SC2046
   is_here $(printf '%s\n' "$images" | cut -d ' ' -f 2) $(docker compose config --images) || ensure_disk
-  answered='' refused='' unanswered='' chosen='' stand_ins=''
+  answered='' refused='' unanswered='' chosen=''
   while read -r setting image; do
-    case "$image" in stand-in/*)
-      stand_ins=yes
-      continue
-      ;;
-    esac
+    ! is_stand_in "$image" || continue
     is_here "$image" && continue
     pull "$setting" "$image"
     by_default "$setting" "$image" || chosen=yes
@@ -75,7 +71,7 @@ END
   # An image that .env or the environment names is not replaced. Where one registry answers, another one is only away.
   [ -z "$unanswered" ] || [ -z "$answered$chosen" ] ||
     die "no registry answers for$unanswered, see above: connect to it, or name images that are here in .env."
-  [ -n "$unanswered$stand_ins" ] || return 0
+  [ -n "$unanswered$(stand_ins)" ] || return 0
   [ -z "$unanswered" ] || may_install "No image registry answers here. Base images will be built from Debian packages and npm packages, under names of
 their own (stand-in/...), and named in .env." ||
     die 'no image registry answers, see above: connect to one, or name images that are here in .env.'
@@ -94,13 +90,9 @@ their own (stand-in/...), and named in .env." ||
 
 update() {
   ensure_disk
-  answered='' refused='' unanswered='' stand_ins='' former=''
+  refused='' unanswered='' former=''
   while read -r setting image; do
-    case "$image" in stand-in/*)
-      stand_ins=yes
-      continue
-      ;;
-    esac
+    ! is_stand_in "$image" || continue
     if [ "$(docker image inspect --format '{{len .RepoDigests}}' "$image")" = 0 ]; then
       say "$image ($setting) was made on this machine: no registry has a newer one."
       continue
@@ -110,7 +102,7 @@ update() {
   done << END
 $(base_images)
 END
-  [ -z "$stand_ins" ] || host/base-images/build.sh --newer
+  [ -z "$(stand_ins)" ] || host/base-images/build.sh --newer
   host/up.sh
   # Builds of this project that lost their name to a newer one. Those of other projects stay.
   docker image prune --force --filter "label=com.docker.compose.project=$(project)" > /dev/null

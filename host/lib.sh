@@ -67,3 +67,8 @@ project() { docker compose config | sed -n 's/^name: //p'; }
 base_images() {
   docker compose config | sed -n '/^x-base-images:$/,/^[^ ]/s/^  \([A-Z]*_IMAGE\): /\1 /p'
 }
+
+is_stand_in() { case "$1" in stand-in/*) ;; *) return 1 ;; esac; }
+
+# The settings whose image is a stand-in.
+stand_ins() { base_images | sed -n 's, stand-in/.*,,p' | tr '\n' ' '; }

@@ -83,6 +83,6 @@ The stack is up at http://$address. Try:
   curl $address/resetcounter    start again from 0
   ./stack logs                  see what every service says
   ./stack down                  stop; the count stays (./stack down --volumes forgets it)"
-stand_ins=$(base_images | sed -n 's/ stand-in\/.*//p' | tr '\n' ' ')
+stand_ins=$(stand_ins)
 [ -z "$stand_ins" ] ||
   say "It runs on stand-ins for official images. To pull those, remove from .env, and call ./stack up: $stand_ins"
