@@ -27,14 +27,12 @@ geo() {
   for address; do printf '  %s 1;\n' "$address"; done
   echo '}'
 }
+# Each word is an address.
+# shellcheck disable=SC2086
 {
   for proxy in $proxies; do echo "set_real_ip_from $proxy;"; done
-  # Each word is an address.
-  # shellcheck disable=SC2086
   geo \$realip_remote_addr \$peer_is_proxy $proxies
-  # shellcheck disable=SC2086
   geo \$remote_addr \$client_is_proxy $proxies
-  # shellcheck disable=SC2086
   geo \$remote_addr \$client_is_host $gateway
 } > /tmp/peers.conf
 
