@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { getContainerRuntimeClient } from 'testcontainers';
-import { inspect, type Stack } from '../test/stack/stack.ts';
+import type { Stack } from '../test/stack/stack.ts';
 import { path, service } from './arms.ts';
 
 const run = promisify(execFile);
@@ -42,11 +42,7 @@ export async function measure(
   connections: number,
   seconds: number,
 ): Promise<Sample> {
-  const [nginx = ''] = await stack.containers('nginx');
-  const address = await inspect(
-    nginx,
-    `{{(index .NetworkSettings.Networks "${stack.project}_edge").IPAddress}}`,
-  );
+  const address = await stack.on('edge', 'nginx');
   const options = ['--threads', '1', '--connections', `${connections}`, '--duration', `${seconds}s`];
   const url = `http://${address}:8080${path(arm)}`;
   const before = await readings(stack);

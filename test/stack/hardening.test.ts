@@ -13,11 +13,6 @@ import { attempt, docker, inspect } from './stack.ts';
 const run = promisify(execFile);
 const NODE = '/usr/local/bin/node';
 const pid = async (service: string) => inspect(await container(service), '{{.State.Pid}}');
-const address = async (service: string, network: string) =>
-  inspect(
-    await container(service),
-    `{{(index .NetworkSettings.Networks "${stack.project}_${network}").IPAddress}}`,
-  );
 
 /** Runs a shell command in a service's container, as its user or another. */
 const shell = async (service: string, command: string, user?: string) =>
@@ -211,14 +206,14 @@ describe('whom they reach', () => {
   }
 
   it('web reaches both stores, and nginx web', async () => {
-    expect(await reaches('web', await address('redis', 'back'), 6379)).toBe(true);
-    expect(await reaches('web', await address('postgres', 'back'), 5432)).toBe(true);
-    expect(await reaches('nginx', await address('web', 'front'), 8000)).toBe(true);
+    expect(await reaches('web', await stack.on('back', 'redis'), 6379)).toBe(true);
+    expect(await reaches('web', await stack.on('back', 'postgres'), 5432)).toBe(true);
+    expect(await reaches('nginx', await stack.on('front', 'web'), 8000)).toBe(true);
   });
 
   it('nginx reaches neither store, by address or by name', async () => {
-    expect(await reaches('nginx', await address('redis', 'back'), 6379)).toBe(false);
-    expect(await reaches('nginx', await address('postgres', 'back'), 5432)).toBe(false);
+    expect(await reaches('nginx', await stack.on('back', 'redis'), 6379)).toBe(false);
+    expect(await reaches('nginx', await stack.on('back', 'postgres'), 5432)).toBe(false);
     for (const store of ['redis', 'postgres']) {
       const { code } = await shell('nginx', `curl --silent --max-time 3 ${store}:1`);
       // "Could not resolve host"
@@ -268,9 +263,9 @@ describe('whom they reach', () => {
       ).code === 0;
     expect(await reach('nginx', 8080)).toBe(true);
     expect(await reach('nginx', 8081)).toBe(false);
-    expect(await reach(await address('web', 'front'), 8000)).toBe(false);
-    expect(await reach(await address('redis', 'back'), 6379)).toBe(false);
-    expect(await reach(await address('postgres', 'back'), 5432)).toBe(false);
+    expect(await reach(await stack.on('front', 'web'), 8000)).toBe(false);
+    expect(await reach(await stack.on('back', 'redis'), 6379)).toBe(false);
+    expect(await reach(await stack.on('back', 'postgres'), 5432)).toBe(false);
   });
 });
 

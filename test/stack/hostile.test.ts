@@ -4,12 +4,12 @@
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { describe, expect, inject, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { until } from '../chaos/faults.ts';
-import { container, processes, stack } from './services.ts';
+import { container, processes, stack, visit } from './services.ts';
 import { docker, inspect, raw } from './stack.ts';
 
-const { project, port } = inject('stack');
+const { port } = stack;
 
 /** A request for `/` as it should be, but for what is named. */
 function get({
@@ -222,7 +222,6 @@ const TABLE: Record<string, Row[]> = {
 };
 
 const number = (text: string) => Number(/viewed (\d+) time/.exec(text)?.[1]);
-const visit = async () => number(await (await fetch(stack.address)).text());
 
 describe.each(Object.entries(TABLE))('%s', (_group, rows) => {
   it.each(rows)('%s', async (_what, request, status, counts) => {
@@ -278,10 +277,8 @@ describe('a crowd', () => {
 
   /** So many clients, each of which has sent this and keeps its connection. */
   async function crowd(size: number, request: string) {
-    const nginx = await container('nginx');
-    const networks = JSON.parse(await inspect(nginx, '{{json .NetworkSettings.Networks}}'));
     // Not through the published port, behind which Docker's proxy has limits of its own.
-    const host: string = networks[`${project}_edge`].IPAddress;
+    const host = await stack.on('edge', 'nginx');
     const sockets: Socket[] = [];
     let answered = 0;
     while (sockets.length < size) {

@@ -20,8 +20,7 @@ async function asWeb(query: string, database = 'linode'): Promise<string> {
 async function url(role: 'linode' | 'web'): Promise<string> {
   const secret = role === 'web' ? 'web' : 'postgres';
   const { output: password } = await shell(`cat /run/secrets/${secret}/password`);
-  const networks = `{{(index .NetworkSettings.Networks "${stack.project}_back").IPAddress}}`;
-  return `postgres://${role}:${password.trim()}@${await inspect(await container('postgres'), networks)}/linode`;
+  return `postgres://${role}:${password.trim()}@${await stack.on('back', 'postgres')}/linode`;
 }
 
 const answers = async () => (await fetch(stack.address)).status === 200;

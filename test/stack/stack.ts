@@ -129,10 +129,15 @@ export class Stack implements AsyncDisposable {
       .map((line) => JSON.parse(line));
   }
 
+  /** Of a service's first container on one of the stack's networks, its address there or its gateway's. */
+  async on(network: string, service: string, of: 'IPAddress' | 'Gateway' = 'IPAddress'): Promise<string> {
+    const [id = ''] = await this.containers(service);
+    return inspect(id, `{{(index .NetworkSettings.Networks "${this.project}_${network}").${of}}}`);
+  }
+
   /** What Postgres says on one query, as the superuser, without headings. */
   async sql(query: string): Promise<string> {
-    const psql = `PGPASSWORD=$(cat /run/secrets/postgres/password) psql -U linode -d linode -Atc "${query}"`;
-    return (await this.compose('exec', '-T', 'postgres', 'sh', '-c', psql)).trim();
+    return (await this.compose('exec', '-T', 'postgres', 'psql', '-Atc', query)).trim();
   }
 
   async remove(): Promise<void> {

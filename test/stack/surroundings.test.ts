@@ -3,7 +3,7 @@ import { mkdtempDisposable, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { until } from '../chaos/faults.ts';
+import { pause, until } from '../chaos/faults.ts';
 import { container, healthy, SERVICES, stack, visit } from './services.ts';
 import { attempt, docker, inspect, Stack } from './stack.ts';
 
@@ -91,9 +91,7 @@ describe("proxies in Docker's client configuration", () => {
 describe("Docker's address pools outside the private ranges", () => {
   it('let this machine reset, as those inside do', { timeout: 180_000 }, async () => {
     await using other = await Stack.start('other-pools', 'test/stack/other-pools.yml');
-    const [nginx = ''] = await other.containers('nginx');
-    const address = `{{(index .NetworkSettings.Networks "${other.project}_edge").Gateway}}`;
-    expect(await inspect(nginx, address)).toMatch(/^100\.64\./);
+    expect(await other.on('edge', 'nginx', 'Gateway')).toMatch(/^100\.64\./);
     expect((await reset({}, other.address)).status).toBe(200);
     expect(await (await fetch(other.address)).text()).toContain('viewed 1 time');
     // A client that is not this machine is a stranger, whatever it says.
@@ -130,12 +128,8 @@ describe('a proxy in front', () => {
   });
 
   describe('that is named', () => {
-    let gateway: string;
     beforeAll(async () => {
-      gateway = await inspect(
-        await container('nginx'),
-        `{{(index .NetworkSettings.Networks "${stack.project}_edge").Gateway}}`,
-      );
+      const gateway = await stack.on('edge', 'nginx', 'Gateway');
       // As a proxy on this machine would reach nginx, and another one before it.
       await stack.up({ TRUSTED_PROXIES: `198.51.100.0/24, ${gateway}` });
     });
@@ -167,25 +161,17 @@ describe('a proxy in front', () => {
 
 describe('a load balancer in front', () => {
   const health = async () => (await fetch(`${stack.address}/health`)).status;
+  const healthWithout = async (service: string) => {
+    const heal = await pause(await container(service));
+    return health().finally(heal);
+  };
 
   it('learns from /health whether the stack can count, and counts nothing by asking', async () => {
     const before = await visit();
     expect(await health()).toBe(200);
-    const postgres = await container('postgres');
-    await docker('pause', postgres);
-    try {
-      expect(await health()).toBe(503);
-    } finally {
-      await docker('unpause', postgres);
-    }
+    expect(await healthWithout('postgres')).toBe(503);
     await until(async () => (await health()) === 200);
-    const redis = await container('redis');
-    await docker('pause', redis);
-    try {
-      expect(await health()).toBe(200);
-    } finally {
-      await docker('unpause', redis);
-    }
+    expect(await healthWithout('redis')).toBe(200);
     expect(await visit()).toBe(before + 1);
   });
 });
