@@ -42,6 +42,8 @@ export function createApp({ counter, readiness, log, resetToken, trustProxyHops 
   const requestId = (req: Request) => req.get('x-request-id') || randomUUID();
   /** How long NGINX has tried other replicas for this request (ms): part of the wait, not added to it. */
   const waitedMs = (req: Request) => Number(req.get('x-request-elapsed') ?? 0) * 1000 || 0;
+  /** When NGINX got the request, in milliseconds since 1970. */
+  const sentAt = (req: Request) => Math.round(Number(req.get('x-request-start')) * 1000) || Date.now();
 
   /** A browser that fetches ahead has nobody who looks: https://www.w3.org/TR/resource-hints, and its older forms. */
   const isPrefetch = (req: Request) =>
@@ -52,9 +54,6 @@ export function createApp({ counter, readiness, log, resetToken, trustProxyHops 
     if (!isPrefetch(req)) return next();
     answer(res, 403, 'text', 'Forbidden: a prefetch counts and resets nothing\n');
   };
-
-  /** When NGINX got the request, in milliseconds since 1970. */
-  const sentAt = (req: Request) => Math.round(Number(req.get('x-request-start')) * 1000) || Date.now();
 
   type Handler = (req: Request, res: Response) => void | Promise<void>;
   const methods = (res: Response) => res.set('Allow', 'GET, HEAD, OPTIONS');

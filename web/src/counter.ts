@@ -325,10 +325,10 @@ export class Counter {
       let last: number | undefined;
       try {
         last = await redis.increment(epoch, numbered.length);
-      } catch (error) {
+      } catch {
         // It may have counted them all the same.
         this.#tellGap(numbered.length);
-        this.#leaveRedis(error);
+        this.#leaveRedis();
         continue;
       }
       if (last === undefined) {
@@ -401,14 +401,14 @@ export class Counter {
     this.#known = row;
     try {
       await this.#redis?.install(row.epoch, row.count);
-    } catch (error) {
-      this.#leaveRedis(error);
+    } catch {
+      this.#leaveRedis();
     }
   }
 
-  #leaveRedis(error: unknown): void {
+  /** Its store has logged the cause. */
+  #leaveRedis(): void {
     this.#redisFailedUntil = this.#clock.now() + COOL_DOWN_MS;
-    if (this.#numberedBy !== 'postgres') this.#log.warn({ err: error }, 'Redis does not answer');
   }
 
   /**
@@ -424,7 +424,7 @@ export class Counter {
         if (!(error instanceof StoreError)) throw error;
         // What is known may be why it failed: an epoch that was changed by hand and does not fit any more.
         this.#known = undefined;
-        this.#outage ??= this.#begin(error);
+        this.#outage ??= this.#beginOutage(error);
       }
       await this.#outage.over;
     }
@@ -434,7 +434,7 @@ export class Counter {
    * An outage of Postgres. It ends when a write succeeds: a standby can be read, and so can a row that is locked. The
    * probe depends on no visitor, because a replica that nobody probes for would refuse for ever.
    */
-  #begin(error: StoreError): { since: number; over: Promise<void> } {
+  #beginOutage(error: StoreError): { since: number; over: Promise<void> } {
     this.#log.warn({ err: error }, 'Postgres does not answer: visits wait');
     const since = this.#clock.now();
     const probe = async () => {
