@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
 import { CHECKOUT } from '../test/integration/containers.ts';
 import { Stack } from '../test/stack/stack.ts';
-import { BUNDLED } from '../web/build.ts';
+import { BUNDLED } from '../web/src/counter/bundle.ts';
 
 /** What is compared, docs/performance.md: NGINX alone, Express alone, a visit, and a visit counted as the original does. */
 export const ARMS = ['constant', 'nothing', 'lean', 'visit', 'original'] as const;

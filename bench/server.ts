@@ -7,12 +7,12 @@ import { createServer } from 'node:http';
 import express, { type Response } from 'express';
 import { Redis } from 'ioredis';
 import { Pool } from 'pg';
-import { answer } from '../web/src/app.ts';
-import { readConfig } from '../web/src/config.ts';
-import { RedisCounter } from '../web/src/redis-store.ts';
+import { answer } from '../web/src/answer.ts';
+import { readConfig, Settings } from '../web/src/config.ts';
+import { RedisCounter } from '../web/src/counter/redis-store.ts';
 
 const arm = process.argv[2] ?? '';
-const config = readConfig(process.env);
+const config = readConfig(new Settings(process.env));
 const text = (number: number | string) => `Hello Linode!  This page has been viewed ${number} time(s).`;
 const usually = (res: Response, number: number | string) => {
   res.type('html').set('Cache-Control', 'no-store').send(text(number));

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { expect, it } from 'vitest';
-import { BUNDLED } from '../web/build.ts';
+import { BUNDLED } from '../web/src/counter/bundle.ts';
 
 const LATIN1 = Buffer.from('é', 'latin1');
 const REQUESTS: [path: string, type?: string, body?: string | Buffer<ArrayBuffer>][] = [

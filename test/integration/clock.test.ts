@@ -2,7 +2,7 @@
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { PostgresCounter } from '../../web/src/postgres-store.ts';
+import { PostgresCounter } from '../../web/src/counter/postgres-store.ts';
 import { until } from '../chaos/faults.ts';
 import { check, faultless, type Operation } from '../checker.ts';
 import { AS_NEW, type Store, startPostgres, startRedis } from './containers.ts';

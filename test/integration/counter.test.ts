@@ -2,8 +2,9 @@ import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Counter, Unavailable } from '../../web/src/counter.ts';
-import { PostgresCounter } from '../../web/src/postgres-store.ts';
+import { Counter } from '../../web/src/counter/counter.ts';
+import { PostgresCounter } from '../../web/src/counter/postgres-store.ts';
+import { Unavailable } from '../../web/src/unavailable.ts';
 import { AS_NEW, type Store, startPostgres, startRedis } from './containers.ts';
 import { Replica } from './replica.ts';
 

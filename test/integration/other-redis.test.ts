@@ -1,7 +1,7 @@
 /** A Redis that this stack did not start: what is wrong with it is said by name, and others than Redis itself count too. */
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { RedisCounter } from '../../web/src/redis-store.ts';
+import { RedisCounter } from '../../web/src/counter/redis-store.ts';
 import { type Store, startPostgres, startRedis, startValkey } from './containers.ts';
 import { Web } from './web.ts';
 

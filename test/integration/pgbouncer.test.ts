@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Unavailable } from '../../web/src/counter.ts';
+import { Unavailable } from '../../web/src/unavailable.ts';
 import { check, type Operation } from '../checker.ts';
 import { type Store, startPgBouncer, startPostgres, startRedis } from './containers.ts';
 import { Replica } from './replica.ts';

@@ -1,8 +1,9 @@
 import { connect, createServer, type Socket } from 'node:net';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type Row, StoreError } from '../../web/src/counter.ts';
-import { PostgresCounter } from '../../web/src/postgres-store.ts';
+import type { Row } from '../../web/src/counter/counter.ts';
+import { PostgresCounter } from '../../web/src/counter/postgres-store.ts';
+import { StoreError } from '../../web/src/unavailable.ts';
 import { docker, inspect } from '../stack/stack.ts';
 import { AS_NEW, type Store, startPostgres } from './containers.ts';
 

@@ -1,8 +1,8 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { StoreError } from '../../web/src/counter.ts';
-import { RedisCounter } from '../../web/src/redis-store.ts';
+import { RedisCounter } from '../../web/src/counter/redis-store.ts';
+import { StoreError } from '../../web/src/unavailable.ts';
 import { type Store, startRedis } from './containers.ts';
 
 const TIMEOUT_MS = 300;
@@ -64,7 +64,7 @@ describe('RedisCounter', () => {
   });
 
   it('would count from an old number if late installs were accepted: the condition is what refuses them', async () => {
-    const source = new URL('../../web/src/redis-store.ts', import.meta.url);
+    const source = new URL('../../web/src/counter/redis-store.ts', import.meta.url);
     const condition = /^if held_history == history and .* then return false end$/m;
     const text = await readFile(source, 'utf8');
     expect(text).toMatch(condition);
@@ -72,7 +72,7 @@ describe('RedisCounter', () => {
     const file = new URL('.mutant-redis-store.ts', source);
     await writeFile(file, text.replace(condition, ''));
     try {
-      const mutant: typeof import('../../web/src/redis-store.ts') = await import(file.href);
+      const mutant: typeof import('../../web/src/counter/redis-store.ts') = await import(file.href);
       const careless = new mutant.RedisCounter(redis.url, TIMEOUT_MS);
       try {
         await ready(careless);

@@ -1,8 +1,9 @@
 /** A counter with connections of its own, as each process of web has; closed when the test's scope ends. */
 import { pino } from 'pino';
-import { Counter, type Log } from '../../web/src/counter.ts';
-import { PostgresCounter } from '../../web/src/postgres-store.ts';
-import { RedisCounter } from '../../web/src/redis-store.ts';
+import { Counter } from '../../web/src/counter/counter.ts';
+import { PostgresCounter } from '../../web/src/counter/postgres-store.ts';
+import { RedisCounter } from '../../web/src/counter/redis-store.ts';
+import type { Log } from '../../web/src/log.ts';
 import type { Store } from './containers.ts';
 
 type Address = Pick<Store, 'url'>;

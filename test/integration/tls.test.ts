@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { generate } from 'selfsigned';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { readConfig } from '../../web/src/config.ts';
-import { PostgresCounter } from '../../web/src/postgres-store.ts';
+import { readConfig, Settings } from '../../web/src/config.ts';
+import { PostgresCounter } from '../../web/src/counter/postgres-store.ts';
 import { freePort, image, type Store, store } from './containers.ts';
 import { Web } from './web.ts';
 
@@ -132,7 +132,7 @@ describe('TLS', () => {
     let counter: PostgresCounter;
     const named = `web ${Math.random()}`;
     try {
-      const target = new URL(readConfig(env).postgresUrl);
+      const target = new URL(readConfig(new Settings(env)).postgresUrl);
       target.searchParams.set('application_name', named);
       counter = new PostgresCounter(target.href, 5000);
     } catch {

@@ -5,7 +5,8 @@
  * The method is FoundationDB's deterministic simulation (https://apple.github.io/foundationdb/testing.html).
  */
 import { setImmediate } from 'node:timers/promises';
-import { Counter, type PostgresStore, type RedisStore, type Row, StoreError } from '../../web/src/counter.ts';
+import { Counter, type PostgresStore, type RedisStore, type Row } from '../../web/src/counter/counter.ts';
+import { StoreError } from '../../web/src/unavailable.ts';
 import { check, type Operation, type Verdict } from '../checker.ts';
 
 /** What may go wrong in a history. Each is drawn by the seed, alone or with others. */

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Counter } from '../../web/src/counter.ts';
+import type { Counter } from '../../web/src/counter/counter.ts';
 import { faultless } from '../checker.ts';
 import { BUGS, type Bug, FAULTS, type History, type Simulation, simulate } from './simulate.ts';
 
@@ -94,7 +94,7 @@ describe('the counter in simulation', () => {
   ])('is caught: %s', { timeout: 120_000 }, async (_name, line, mistake) => {
     const directory = await mkdtemp(join(import.meta.dirname, '.mutant-'));
     try {
-      const source = await readFile(join(import.meta.dirname, '../../web/src/counter.ts'), 'utf8');
+      const source = await readFile(join(import.meta.dirname, '../../web/src/counter/counter.ts'), 'utf8');
       expect(source.split(line)).toHaveLength(2);
       const file = join(directory, 'counter.ts');
       await writeFile(file, source.replace(line, mistake));

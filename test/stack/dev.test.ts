@@ -65,7 +65,7 @@ afterAll(async () => {
 });
 
 it('a change of the application reaches the running stack', async () => {
-  await edit('web/src/app.ts', 'Hello Linode!', 'Hello, developer!');
+  await edit('web/src/counter/routes.ts', 'Hello Linode!', 'Hello, developer!');
   await until(async () => (await get()).startsWith('Hello, developer!'));
   expect(await get()).toMatch(/^Hello, developer! {2}This page has been viewed \d+ time/);
 });

@@ -1,7 +1,7 @@
 /** What Postgres forbids to web's role, what it mends by itself, and whom it has room for, tried on the running stack. */
 import { Client } from 'pg';
 import { describe, expect, it, vi } from 'vitest';
-import { PostgresCounter } from '../../web/src/postgres-store.ts';
+import { PostgresCounter } from '../../web/src/counter/postgres-store.ts';
 import { until } from '../chaos/faults.ts';
 import { container, healthy, stack, visit } from './services.ts';
 import { attempt, docker, inspect } from './stack.ts';

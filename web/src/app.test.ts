@@ -1,230 +1,122 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import express from 'express';
 import { pino } from 'pino';
 import request from 'supertest';
 import { describe, expect, it } from 'vitest';
-import { type AppOptions, createApp, type Readiness } from './app.ts';
-import { StoreError, Unavailable } from './counter.ts';
+import { type Application, createApp, type Readiness } from './app.ts';
+import { StoreError, Unavailable } from './unavailable.ts';
 
-const UP: Readiness = { status: 'ok', redis: 'up', postgres: 'up', countedBy: 'redis' };
-const PAGE = { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' };
 const JSON_ = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' };
 const TEXT = { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' };
-const ALLOW = { allow: 'GET, HEAD, OPTIONS' };
 
-/** The application on a counter that records what it is asked, and a log that can be read. */
-function application(counter: Partial<AppOptions['counter']> = {}, readiness = async () => UP) {
-  const calls: string[] = [];
+/** An application with these routes, and a log that can be read. */
+function appWith(
+  routes: Application['routes'],
+  readiness: Application['readiness'] = async () => ({ status: 'ok' }),
+) {
   const logged: unknown[] = [];
-  const fake: AppOptions['counter'] = {
-    async visit(gone, waitedMs) {
-      calls.push('visit');
-      return counter.visit?.(gone, waitedMs) ?? 1;
-    },
-    async reset(id, sentAt, waitedMs) {
-      calls.push(`reset ${id}`);
-      await counter.reset?.(id, sentAt, waitedMs);
-    },
-  };
   const log = pino({ base: null, timestamp: false }, { write: (line) => logged.push(JSON.parse(line)) });
-  const app = createApp({ counter: fake, readiness, log, resetToken: undefined, trustProxyHops: 1 });
-  return { app, calls, logged, http: request(app) };
+  return { logged, http: request(createApp({ application: { routes, readiness }, log, trustProxyHops: 1 })) };
 }
 
-/** A counter that cannot. */
-function failing(error: Error): AppOptions['counter'] {
-  const fail = () => Promise.reject(error);
-  return { visit: fail, reset: fail };
-}
+const failing = (error: Error) => appWith(() => Promise.reject(error));
+const empty = express.Router();
 
-describe('pages', () => {
-  const hello = 'Hello Linode!  This page has been viewed 1 time(s).';
-  const deleted = 'Successfully deleted redis and postgres counters';
-  it.each([
-    ['/', hello, 'visit'],
-    ['/?a[b]=1&a=%', hello, 'visit'],
-    ['/resetcounter', deleted, 'reset r-17'],
-    ['/resetcounter?now', deleted, 'reset r-17'],
-  ])('answers GET %s in the very bytes of the original, and once', async (path, body, call) => {
-    const { http, calls } = application();
-    const { status, text, headers } = await http.get(path).set('X-Request-Id', 'r-17');
-    expect([status, text, calls]).toEqual([200, body, [call]]);
-    expect(headers).toMatchObject({ ...PAGE, 'content-length': `${body.length}` });
-    expect(headers).not.toHaveProperty('etag');
-    expect(headers).not.toHaveProperty('x-powered-by');
+describe('health', () => {
+  const details = { redis: 'up', postgres: 'Postgres: getaddrinfo ENOTFOUND postgres' };
+  const states: [Readiness, number][] = [
+    [{ status: 'ok', ...details }, 200],
+    [{ status: 'degraded', ...details }, 200],
+    [{ status: 'unavailable', ...details }, 503],
+  ];
+
+  it('is live even when the application is not ready', async () => {
+    const { http } = appWith(
+      () => Promise.reject(new Unavailable('away')),
+      () => Promise.reject(new Error('down')),
+    );
+    const { status, body, headers } = await http.get('/healthz');
+    expect([status, body]).toEqual([200, { status: 'ok' }]);
+    expect(headers).toMatchObject(JSON_);
   });
 
-  it('shows the number that the counter gives', async () => {
-    const { text } = await application({ visit: async () => Number.MAX_SAFE_INTEGER }).http.get('/');
-    expect(text).toContain('viewed 9007199254740991 time(s)');
+  it.each(states)(
+    'is ready unless the application is unavailable, and says why: %j',
+    async (state, expected) => {
+      const { status, body, headers } = await appWith(empty, async () => state).http.get('/readyz');
+      expect([status, body]).toEqual([expected, state]);
+      expect(headers).toMatchObject(JSON_);
+    },
+  );
+
+  it.each(states)('tells a load balancer the status and nothing more: %j', async (state, expected) => {
+    const { status, text } = await appWith(empty, async () => state).http.get('/health');
+    expect([status, text]).toEqual([expected, JSON.stringify({ status: state.status })]);
   });
 
-  it('logs a reset under the id of its request, with its client', async () => {
-    const { http, logged } = application();
-    await http.get('/resetcounter').set({ 'X-Request-Id': 'r-17', 'X-Forwarded-For': '10.1.2.3' });
-    const line = { level: 30, requestId: 'r-17', client: '10.1.2.3', msg: 'reset visitor count' };
-    expect(logged).toEqual([line]);
-  });
-
-  it('gives each reset an id of its own when the request has none', async () => {
-    const { http, calls } = application();
-    for (const _ of [1, 2]) await http.get('/resetcounter');
-    const id = expect.stringMatching(/^reset [\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/);
-    expect(calls).toEqual([id, id]);
-    expect(new Set(calls).size).toBe(2);
-  });
-
-  it('tells the counter when the visitor has disconnected', async () => {
-    const asked = Promise.withResolvers<() => boolean>();
-    const answer = Promise.withResolvers<number>();
-    const visit = (gone = () => false) => {
-      asked.resolve(gone);
+  it('asks the application once, however many ask', async () => {
+    let asked = 0;
+    const answer = Promise.withResolvers<Readiness>();
+    const { http } = appWith(empty, () => {
+      asked++;
       return answer.promise;
-    };
-    await using server = createServer(application({ visit }).app).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const visitor = connect((server.address() as AddressInfo).port, '127.0.0.1');
-    visitor.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
-    const gone = await asked.promise;
-    const before = gone();
-    visitor.destroy();
-    await expect.poll(gone, { interval: 1 }).toBe(true);
-    expect(before).toBe(false);
-    answer.resolve(1);
-  });
-});
-
-describe('methods', () => {
-  it.each(['/', '/resetcounter'])('counts and resets nothing on HEAD and OPTIONS %s', async (path) => {
-    const { http, calls } = application();
-    const [head, options] = [await http.head(path), await http.options(path)];
-    expect([head.status, head.text, options.status, options.text]).toEqual([200, undefined, 204, '']);
-    expect([head.headers, options.headers]).toMatchObject([PAGE, ALLOW]);
-    expect(calls).toEqual([]);
+    });
+    const answers = ['/readyz', '/health', '/readyz'].map((path) =>
+      http.get(path).then(({ status }) => status),
+    );
+    await expect.poll(() => asked).toBe(1);
+    answer.resolve({ status: 'ok' });
+    expect(await Promise.all(answers)).toEqual([200, 200, 200]);
+    await http.get('/readyz');
+    expect(asked).toBe(2);
   });
 
-  const others = ['post', 'put', 'delete', 'patch'] as const;
-  const paths = ['/', '/resetcounter', '/healthz', '/readyz'];
-  it.each(paths.flatMap((path) => others.map((method) => ({ method, path }))))(
-    'refuses $method $path, and says what is allowed',
-    async ({ method, path }) => {
-      const { http, calls } = application();
-      const { status, text, headers } = await http[method](path).send({ x: 1 });
-      expect([status, text, calls]).toEqual([405, 'Method Not Allowed\n', []]);
-      expect(headers).toMatchObject({ ...TEXT, ...ALLOW });
+  it.each(['/healthz', '/readyz', '/health'])(
+    'refuses to POST %s, and says what is allowed',
+    async (path) => {
+      const { status, text, headers } = await appWith(empty).http.post(path).send({ x: 1 });
+      expect([status, text]).toEqual([405, 'Method Not Allowed\n']);
+      expect(headers).toMatchObject({ ...TEXT, allow: 'GET, HEAD, OPTIONS' });
     },
   );
 });
 
 describe('errors', () => {
-  // No route has a parameter, so Express decodes no path: a malformed one is merely unknown.
-  it.each(['/nothing', '/ResetCounter', '/resetcounter/', '/HEALTHZ', '//', '/%'])(
-    'does not know %s, and says no more than that',
-    async (path) => {
-      const { http, calls } = application();
-      const { status, text, headers } = await http.get(path);
-      expect([status, text, calls]).toEqual([404, 'Not Found\n', []]);
-      expect(headers).toMatchObject(TEXT);
+  it.each([new Unavailable('secret'), new StoreError('secret')])(
+    'asks the client to try again: %s',
+    async (error) => {
+      const { http, logged } = failing(error);
+      const { status, text, headers } = await http.get('/');
+      expect([status, text, logged]).toEqual([503, 'Service Unavailable: try again in a moment\n', []]);
+      expect(headers).toMatchObject({ ...TEXT, 'retry-after': expect.stringMatching(/^[1-9]\d*$/) });
     },
   );
 
-  it.each([
-    ['/', new Unavailable('secret')],
-    ['/resetcounter', new Unavailable('secret')],
-    ['/', new StoreError('secret')],
-  ])('asks the client of %s to try again on %s, and logs no reset', async (path, error) => {
-    const { http, logged } = application(failing(error));
-    const { status, text, headers } = await http.get(path);
-    expect([status, text, logged]).toEqual([503, 'Service Unavailable: try again in a moment\n', []]);
-    expect(headers).toMatchObject({ ...TEXT, 'retry-after': expect.stringMatching(/^[1-9]\d*$/) });
-  });
-
-  it.each(['/', '/resetcounter'])('keeps an unforeseen error on %s for the log', async (path) => {
-    const { http, logged } = application(failing(new RangeError('secret')));
-    const { status, text, headers } = await http.get(path).set('X-Request-Id', 'r-18');
+  it('keeps an unforeseen error for the log, under the name of the request', async () => {
+    const { http, logged } = failing(new RangeError('secret'));
+    const { status, text, headers } = await http.get('/').set('X-Request-Id', 'r-18');
     expect([status, text]).toEqual([500, 'Internal Server Error\n']);
     expect(headers).toMatchObject(TEXT);
     const err = expect.objectContaining({ message: 'secret', stack: expect.stringContaining('app.test.ts') });
     expect(logged).toEqual([{ level: 50, requestId: 'r-18', err, msg: 'request failed' }]);
   });
-});
-
-describe('health', () => {
-  it('is live even when it cannot count', async () => {
-    const down = () => Promise.reject(new Error('down'));
-    const { http, calls } = application(failing(new Unavailable('away')), down);
-    const { status, body, headers } = await http.get('/healthz');
-    expect([status, body, calls]).toEqual([200, { status: 'ok' }, []]);
-    expect(headers).toMatchObject(JSON_);
-  });
-
-  it.each<[Readiness, number]>([
-    [UP, 200],
-    [{ status: 'degraded', redis: 'Redis: away', postgres: 'up', countedBy: 'redis' }, 200],
-    [{ status: 'unavailable', redis: 'up', postgres: 'Postgres: away', countedBy: 'redis' }, 503],
-  ])('is ready if it can count, and says what is up: %j', async (state, expected) => {
-    const { http, calls } = application({}, async () => state);
-    const { status, body, headers } = await http.get('/readyz');
-    expect([status, body, calls]).toEqual([expected, state, []]);
-    expect(headers).toMatchObject(JSON_);
-  });
-});
-
-describe('behind NGINX', () => {
-  it.each([
-    ['1.234', 1234],
-    ['0.000', 0],
-    [undefined, 0],
-    ['nonsense', 0],
-  ])('takes an elapsed time of %s s off the wait', async (elapsed, expected) => {
-    const waited: (number | undefined)[] = [];
-    const { http } = application({
-      visit: async (_gone, waitedMs) => waited.push(waitedMs),
-      reset: async (_id, _sentAt, waitedMs) => void waited.push(waitedMs),
-    });
-    for (const path of ['/', '/resetcounter']) {
-      await http.get(path).set(elapsed === undefined ? {} : { 'X-Request-Elapsed': elapsed });
-    }
-    expect(waited).toEqual([expected, expected]);
-  });
-
-  it('tells the counter when a reset came to NGINX', async () => {
-    const sent: (number | undefined)[] = [];
-    const { http } = application({ reset: async (_id, sentAt) => void sent.push(sentAt) });
-    await http.get('/resetcounter').set('X-Request-Start', '1795646350.414');
-    const before = Date.now();
-    for (const start of ['', 'nonsense']) await http.get('/resetcounter').set('X-Request-Start', start);
-    expect(sent[0]).toBe(1_795_646_350_414);
-    for (const now of sent.slice(1)) expect(now).toBeGreaterThanOrEqual(before);
-    expect(sent).toHaveLength(3);
-  });
 
   it.each([
-    ['Sec-Purpose', 'prefetch'],
-    ['Sec-Purpose', 'prefetch;prerender'],
-    ['Purpose', 'prefetch'],
-    ['X-Purpose', 'preview'],
-    ['X-Moz', 'prefetch'],
-  ])('a browser that fetches ahead counts and resets nothing: %s: %s', async (name, value) => {
-    const { http, calls } = application();
-    for (const path of ['/', '/resetcounter']) {
-      expect((await http.get(path).set(name, value)).status).toBe(403);
-    }
-    expect(calls).toEqual([]);
-  });
-
-  it.each([
-    ['ok', 200],
-    ['degraded', 200],
-    ['unavailable', 503],
-  ] as const)(
-    'tells a load balancer that the stack is %s with %i, and nothing more',
-    async (status, code) => {
-      const secret = 'getaddrinfo ENOTFOUND postgres';
-      const { http, calls } = application({}, async () => ({ ...UP, status, postgres: secret }));
-      const response = await http.get('/health');
-      expect([response.status, response.text, calls]).toEqual([code, JSON.stringify({ status }), []]);
+    ['{"a":', 'application/json', 400],
+    ['x'.repeat(2000), 'application/json', 413],
+    ['{}', 'application/json; charset=nonsense', 415],
+  ])(
+    'answers a body that the client got wrong with the status of a body parser',
+    async (body, type, expected) => {
+      const { http, logged } = appWith(express.json({ limit: 1000 }));
+      const { status, text } = await http.post('/').set('Content-Type', type).send(body);
+      expect([status, logged]).toEqual([expected, []]);
+      expect(text).not.toMatch(/node_modules|at /);
     },
   );
+
+  it('answers what the application does not know with 404', async () => {
+    const { status, text, headers } = await appWith(empty).http.get('/nothing');
+    expect([status, text]).toEqual([404, 'Not Found\n']);
+    expect(headers).toMatchObject(TEXT);
+  });
 });

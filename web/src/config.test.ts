@@ -1,18 +1,26 @@
-import { mkdtempDisposableSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempDisposableSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { parse } from 'pg-connection-string';
 import { describe, expect, it } from 'vitest';
-import { type Config, ConfigError, readConfig } from './config.ts';
+import { type Config, ConfigError, readConfig, Settings } from './config.ts';
 
 const DB = { DATABASE_URL: 'postgres://db/linode' };
 const PARTS = { PGHOST: 'db', PGUSER: 'web' };
 
+/** What this environment says. */
+function read(env: NodeJS.ProcessEnv): Config {
+  const settings = new Settings(env);
+  const config = readConfig(settings);
+  settings.check();
+  return config;
+}
+
 /** The error that this environment is refused with. */
 function refusal(env: NodeJS.ProcessEnv): ConfigError {
   try {
-    throw new Error(`accepted: ${inspect(readConfig(env))}`);
+    throw new Error(`accepted: ${inspect(read(env))}`);
   } catch (error) {
     if (error instanceof ConfigError) return error;
     throw error;
@@ -39,7 +47,6 @@ describe('readConfig', () => {
     const times = {
       redisTimeoutMs: 150,
       postgresTimeoutMs: 750,
-      postgresWaitMs: 5000,
       shutdownGraceMs: 8000,
     };
     const urls = { redisUrl: undefined, postgresUrl: DB.DATABASE_URL };
@@ -47,13 +54,12 @@ describe('readConfig', () => {
       trustProxyHops: 0,
       port: 8000,
       logLevel: 'info',
-      resetToken: undefined,
       ...urls,
       ...times,
     };
-    expect(readConfig(DB)).toStrictEqual(defaults);
+    expect(read(DB)).toStrictEqual(defaults);
     const empty = { PORT_FILE: '', LOG_LEVEL: '', REDIS_URL: '', PGHOST: '', DATABASE_URL_FILE: '' };
-    expect(readConfig({ ...DB, ...empty })).toStrictEqual(defaults);
+    expect(read({ ...DB, ...empty })).toStrictEqual(defaults);
   });
 
   it.each<[string, keyof Config, string]>([
@@ -67,54 +73,7 @@ describe('readConfig', () => {
     ['REDIS_URL', 'redisUrl', 'rediss://user:pw@redis'],
     ['LOG_LEVEL', 'logLevel', 'silent'],
   ])('takes %s as it is, for %s: %s', (name, key, value) => {
-    expect(readConfig({ ...DB, [name]: value })[key]).toBe(value);
-  });
-
-  it('takes a token of 16 characters, from a variable or a file', () => {
-    const token = 'aB0-._~+/123456=';
-    expect(readConfig({ ...DB, RESET_TOKEN: token }).resetToken?.()).toBe(token);
-    withFile(`${token}\n`, (file) =>
-      expect(readConfig({ ...DB, RESET_TOKEN_FILE: file }).resetToken?.()).toBe(token),
-    );
-  });
-
-  it.each(['file', 'directory'])(
-    'reads the token anew each time from its %s, written over or replaced',
-    (kind) => {
-      using directory = mkdtempDisposableSync(join(tmpdir(), 'config-test-'));
-      const file = join(directory.path, 'token');
-      const [first, second, third] = ['1', '2', '3'].map((digit) => digit.repeat(16));
-      writeFileSync(file, `${first}\n`);
-      const env = { ...DB, RESET_TOKEN_FILE: kind === 'file' ? file : directory.path };
-      const { resetToken } = readConfig(env);
-      expect(resetToken?.()).toBe(first);
-      writeFileSync(file, `${second}\n`);
-      expect(resetToken?.()).toBe(second);
-      writeFileSync(`${file}.new`, `${third}\n`);
-      renameSync(`${file}.new`, file);
-      expect(resetToken?.()).toBe(third);
-    },
-  );
-
-  it('has no token while the file is gone, empty, too short or no token', () => {
-    withFile('0123456789abcdef', (file) => {
-      const { resetToken } = readConfig({ ...DB, RESET_TOKEN_FILE: file });
-      for (const [content, fault] of [
-        ['', /RESET_TOKEN_FILE names .*, which is empty: write the value into it/],
-        [
-          '0123456789abcde\n',
-          /RESET_TOKEN has 15 characters: give it 16 or more, openssl rand -hex 16 makes one/,
-        ],
-        ['0123456789 abcdef', /RESET_TOKEN holds what a bearer token cannot/],
-      ] as const) {
-        writeFileSync(file, content);
-        expect(resetToken).toThrow(fault);
-      }
-      rmSync(file);
-      expect(resetToken).toThrow(/RESET_TOKEN_FILE names a file that cannot be read \(ENOENT/);
-      writeFileSync(file, 'fedcba9876543210');
-      expect(resetToken?.()).toBe('fedcba9876543210');
-    });
+    expect(read({ ...DB, [name]: value })[key]).toBe(value);
   });
 
   it('builds a URL from parts, whatever characters they hold', () => {
@@ -122,7 +81,7 @@ describe('readConfig', () => {
     const who = { PGUSER: 'web@db:1', PGPASSWORD: password, PGDATABASE: 'my-db_1' };
     withFile('certificate', (file) => {
       const tls = { PGSSLMODE: 'verify-full', PGSSLROOTCERT: file };
-      expect(parse(readConfig({ PGHOST: 'pg', PGPORT: '6432', ...who, ...tls }).postgresUrl)).toMatchObject({
+      expect(parse(read({ PGHOST: 'pg', PGPORT: '6432', ...who, ...tls }).postgresUrl)).toMatchObject({
         host: 'pg',
         port: '6432',
         user: 'web@db:1',
@@ -134,11 +93,11 @@ describe('readConfig', () => {
   });
 
   it.each(['db', '10.0.0.1', '::1', '/var/run/postgresql'])('takes %s for a PGHOST', (host) => {
-    expect(parse(readConfig({ PGHOST: host, PGUSER: 'web' }).postgresUrl).host).toBe(host);
+    expect(parse(read({ PGHOST: host, PGUSER: 'web' }).postgresUrl).host).toBe(host);
   });
 
   it('needs of the parts only host and user, who names the database too', () => {
-    const { host, port, user, database } = parse(readConfig(PARTS).postgresUrl);
+    const { host, port, user, database } = parse(read(PARTS).postgresUrl);
     expect({ host, port, user, database }).toEqual({
       host: 'db',
       port: '5432',
@@ -154,7 +113,7 @@ describe('readConfig', () => {
     [' two\nlines \n\n', ' two\nlines \n'],
   ])('reads a value from NAME_FILE and drops only its last line break: %j', (content, value) => {
     withFile(content, (file) => {
-      expect(parse(readConfig({ ...PARTS, PGPASSWORD_FILE: file }).postgresUrl).password).toBe(value);
+      expect(parse(read({ ...PARTS, PGPASSWORD_FILE: file }).postgresUrl).password).toBe(value);
     });
   });
 
@@ -162,13 +121,12 @@ describe('readConfig', () => {
     ['PORT', 0, 65_535, 8000, (config) => config.port],
     ['REDIS_TIMEOUT_MS', 1, 60_000, 150, (config) => config.redisTimeoutMs],
     ['POSTGRES_TIMEOUT_MS', 1, 60_000, 750, (config) => config.postgresTimeoutMs],
-    ['POSTGRES_WAIT_MS', 1, 600_000, 5000, (config) => config.postgresWaitMs],
     ['TRUST_PROXY_HOPS', 0, 9, 0, (config) => config.trustProxyHops],
     ['SHUTDOWN_GRACE_MS', 0, 600_000, 8000, (config) => config.shutdownGraceMs],
     ['PGPORT', 1, 65_535, 5432, (config) => Number(parse(config.postgresUrl).port)],
   ];
-  it.each(integers)('takes %s from %i to %i, or %i when empty', (name, least, most, fallback, read) => {
-    const taken = ['', least, most].map((value) => read(readConfig({ ...PARTS, [name]: `${value}` })));
+  it.each(integers)('takes %s from %i to %i, or %i when empty', (name, least, most, fallback, pick) => {
+    const taken = ['', least, most].map((value) => pick(read({ ...PARTS, [name]: `${value}` })));
     expect(taken).toEqual([fallback, least, most]);
   });
 
@@ -241,17 +199,6 @@ describe('readConfig', () => {
       { DATABASE_URL: 'postgres://db/x?ssl=no' },
       /ssl is 'no': libpq knows ssl=true/,
     ],
-    ['a short token', { ...DB, RESET_TOKEN: 'short' }, /RESET_TOKEN has 5 characters: give it 16 or more/],
-    [
-      'a token file that is not there',
-      { ...DB, RESET_TOKEN_FILE: '/no' },
-      /RESET_TOKEN_FILE names a file that/,
-    ],
-    [
-      'a token and its file',
-      { ...DB, RESET_TOKEN: '0123456789abcdef', RESET_TOKEN_FILE: '/no' },
-      /RESET_TOKEN and RESET_TOKEN_FILE are both set: set one/,
-    ],
     ['NAME and NAME_FILE', { ...DB, PORT: '1', PORT_FILE: '/x' }, /PORT and PORT_FILE are both set: set one/],
   ])('refuses %s', (_what, env, fault) => expectFaults(env, fault));
 
@@ -281,14 +228,6 @@ describe('readConfig', () => {
     const [port, level, grace] = [/PORT is 'x': give/, /LOG_LEVEL is 'loud': give/, /GRACE_MS is '-1': give/];
     expectFaults(env, port, level, redis, postgres, both, grace);
   });
-
-  it.each(['geheim geheim', 'geheim"', 'gehéim', '=geheim'])(
-    'refuses the token %j, and does not quote it',
-    (token) => {
-      expectFaults({ ...DB, RESET_TOKEN: token }, /RESET_TOKEN holds what a bearer token cannot: letters, /);
-      expect(inspect(refusal({ ...DB, RESET_TOKEN: token }))).not.toContain(token);
-    },
-  );
 
   it.each([
     'user:geheim@host',

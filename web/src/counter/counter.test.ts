@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { Counter, type PostgresStore, type RedisStore, StoreError } from './counter.ts';
+import { StoreError } from '../unavailable.ts';
+import { Counter, type PostgresStore, type RedisStore } from './counter.ts';
 
 /** Stores that always answer, and a counter on them that counts its commits; time stands still but for `pass`. */
 function start(overrides: Partial<PostgresStore> = {}) {

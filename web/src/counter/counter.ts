@@ -1,3 +1,6 @@
+import type { Log } from '../log.ts';
+import { StoreError, Unavailable } from '../unavailable.ts';
+
 /**
  * The counter: Redis numbers the visits, Postgres remembers, and nothing is acknowledged that Postgres has
  * not committed. When Redis is gone, Postgres numbers them itself.
@@ -37,22 +40,6 @@ export interface PostgresStore {
    * `seen`; 'done': it was done before under this id, or one that was sent after it (`sentAt`, milliseconds since 1970)
    * was; nothing changed then. */
   reset(id: string, seen: number, sentAt: number): Promise<Row | 'moved' | 'done'>;
-}
-
-/** A store did not answer, or not with what was asked. A write may have happened all the same. */
-export class StoreError extends Error {
-  override name = 'StoreError';
-}
-
-/** The counter cannot serve now: the caller may try again later. */
-export class Unavailable extends Error {
-  override name = 'Unavailable';
-}
-
-/** Where the counter tells what changed: pino's shape. */
-export interface Log {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
 }
 
 export interface CounterOptions {

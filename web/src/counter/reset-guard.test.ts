@@ -1,8 +1,9 @@
 import { pino } from 'pino';
 import request from 'supertest';
 import { describe, expect, it } from 'vitest';
-import { createApp } from './app.ts';
+import { createApp } from '../app.ts';
 import { isPrivate } from './reset-guard.ts';
+import { counterRoutes } from './routes.ts';
 
 /** A request for a reset, as it reaches the application from an NGINX on this machine, and how often it did reset. */
 async function reset(
@@ -12,13 +13,13 @@ async function reset(
   trustProxyHops = 1,
 ) {
   let resets = 0;
-  const app = createApp({
-    counter: { visit: async () => 1, reset: async () => void resets++ },
-    readiness: async () => ({ status: 'ok', redis: 'up', postgres: 'up', countedBy: 'redis' }),
-    log: pino({ level: 'silent' }),
-    resetToken: token,
-    trustProxyHops,
-  });
+  const log = pino({ level: 'silent' });
+  const counter = { visit: async () => 1, reset: async () => void resets++ };
+  const application = {
+    routes: counterRoutes({ counter, log, resetToken: token }),
+    readiness: async () => ({ status: 'ok' }) as const,
+  };
+  const app = createApp({ application, log, trustProxyHops });
   const response = await request(app)
     .get('/resetcounter')
     .set({ Host: 'localhost', 'X-Forwarded-For': client, ...headers });

@@ -1,0 +1,148 @@
+import { createHash } from 'node:crypto';
+import { Client, type ClientConfig, DatabaseError, type QueryResult } from 'pg';
+import type { Log } from './log.ts';
+import { PostgresSessions } from './postgres-sessions.ts';
+import { type PostgresTarget, parsePostgresUrl } from './postgres-url.ts';
+import { reason } from './reason.ts';
+import { StoreError } from './unavailable.ts';
+
+/**
+ * Under a name a statement is prepared once in each session: parsing and planning take as long as a small update itself.
+ * The name tells the text: behind a pooler a session may have been another client's, of another version of this application.
+ */
+export interface Statement {
+  name: string;
+  text: string;
+}
+
+export function prepared(text: string): Statement {
+  return { name: `web ${createHash('sha256').update(text).digest('base64url')}`, text };
+}
+
+/** How long a session lives. On SIGTERM Postgres waits until its sessions end: shorter than its 30 s in docker-compose.yml. */
+const LIFETIME_MS = 20_000;
+
+// https://www.postgresql.org/docs/current/errcodes-appendix.html
+const CANNOT_CONNECT_NOW = '57P03';
+/** A statement that is prepared is not known, or one of its name is already: others use the same session. */
+const SHARED_SESSION: unknown[] = ['26000', '42P05'];
+/** Errors in the data or in the statement, by their first two characters: the same again would fail again. */
+const OF_THE_APPLICATION = /^(0A|20|21|22|23|42|P0)/;
+
+/** Postgres, by sessions that it owns until close(). */
+export class Postgres {
+  readonly #target: PostgresTarget;
+  readonly #timeoutMs: number;
+  readonly #log: Pick<Log, 'warn'>;
+  readonly #sessions: PostgresSessions;
+  /** What the server must be able to do, until it says that it cannot. */
+  #limitsStatements = true;
+  #preparesStatements = true;
+
+  /**
+   * @param url postgres://user:password@host:port/database, with sslmode and sslrootcert as libpq has them
+   * @param timeoutMs after which connecting, or a statement, is given up
+   * @param most so many statements at a time, others wait for at most timeoutMs. A session more is there while one is
+   * renewed. postgres/roles.sql has room for 80 sessions in all: nine replicas, twice during a deploy
+   */
+  constructor(url: string, timeoutMs: number, log: Pick<Log, 'warn'> = { warn: () => {} }, most = 3) {
+    this.#target = parsePostgresUrl(url);
+    this.#timeoutMs = timeoutMs;
+    this.#log = log;
+    this.#sessions = new PostgresSessions({
+      open: () => this.#connect(),
+      lifetimeMs: LIFETIME_MS,
+      most,
+      waitMs: timeoutMs,
+      // A server that shuts down says this to new sessions, and waits for the end of the old ones.
+      saysNo: (error) => codes(error).includes(CANNOT_CONNECT_NOW),
+    });
+  }
+
+  /**
+   * What Postgres answers to one statement.
+   * @throws StoreError when it cannot be reached, or not in time, or cannot do it now. The statement may have been done.
+   * @throws DatabaseError of pg for an error in the data or in the statement, whose `code` tells, for example 23505
+   */
+  async query({ name, text }: Statement, values: unknown[] = []): Promise<QueryResult> {
+    const prepares = this.#preparesStatements;
+    let answer: QueryResult | Error;
+    try {
+      answer = await this.#sessions.use((session) =>
+        session.query({ ...(prepares ? { name } : {}), text, values }).catch(faultOfTheApplication),
+      );
+    } catch (error) {
+      // Refused before it did anything: it may be sent again.
+      if (prepares && codes(error).some((code) => SHARED_SESSION.includes(code))) {
+        if (this.#preparesStatements) {
+          this.#log.warn({ cause: reason(error) }, 'a pooler shares sessions: statements are not prepared');
+        }
+        this.#preparesStatements = false;
+        return this.query({ name, text }, values);
+      }
+      throw new StoreError(`Postgres: ${reason(error)}`, { cause: error });
+    }
+    if (answer instanceof Error) throw answer;
+    return answer;
+  }
+
+  close(): void {
+    this.#sessions.close();
+  }
+
+  /** A new session: with TLS or without, in the order in which the URL wants them tried. */
+  async #connect(): Promise<Client> {
+    const until = performance.now() + this.#timeoutMs;
+    const failures: unknown[] = [];
+    for (const ssl of this.#target.tls) {
+      const left = Math.ceil(until - performance.now());
+      if (left <= 0) break;
+      const session = new Client({ ...this.#config(left), ssl });
+      // Without a listener the process would end when a session breaks that carries no query.
+      session.on('error', () => {});
+      try {
+        await session.connect();
+        return session;
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    const failure = failures.length === 1 ? failures[0] : new AggregateError(failures);
+    if (this.#limitsStatements && reason(failure).includes('startup parameter: statement_timeout')) {
+      this.#limitsStatements = false;
+      this.#log.warn(
+        { cause: reason(failure) },
+        'a pooler takes no statement_timeout: set it for the role, ALTER ROLE ... SET statement_timeout',
+      );
+      return this.#connect();
+    }
+    throw failure;
+  }
+
+  #config(connectionTimeoutMillis: number): ClientConfig {
+    // query_timeout is the client's alone: end the statement on the server first, so that few of those that
+    // are given up here commit all the same.
+    const statement_timeout = Math.ceil(this.#timeoutMs * 0.8);
+    return {
+      application_name: 'web',
+      connectionTimeoutMillis,
+      query_timeout: this.#timeoutMs,
+      ...(this.#limitsStatements ? { statement_timeout } : {}),
+      keepAlive: true,
+      ...this.#target.client,
+    };
+  }
+}
+
+/** Returns an error in the data or in the statement, after which the session is as good as before; throws any other. */
+function faultOfTheApplication(error: unknown): Error {
+  const code = error instanceof DatabaseError ? (error.code ?? '') : '';
+  if (error instanceof Error && OF_THE_APPLICATION.test(code) && !SHARED_SESSION.includes(code)) return error;
+  throw error;
+}
+
+/** The codes of an error, or of those that it bundles. */
+function codes(error: unknown): unknown[] {
+  const errors: unknown[] = error instanceof AggregateError ? error.errors : [error];
+  return errors.map((one) => (one instanceof Error && 'code' in one ? one.code : undefined));
+}

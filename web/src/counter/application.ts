@@ -1,0 +1,61 @@
+import type { Application, Given, Readiness } from '../app.ts';
+import { reason } from '../reason.ts';
+import type { CounterConfig } from './config.ts';
+import { Counter } from './counter.ts';
+import { PostgresCounter } from './postgres-store.ts';
+import { RedisCounter } from './redis-store.ts';
+import { counterRoutes } from './routes.ts';
+
+export { readCounterConfig as readApplicationConfig } from './config.ts';
+
+/** The sample application: counts visits in Redis, with Postgres behind it. */
+export function createApplication({ config, log }: Given<CounterConfig>): Application {
+  const redis = config.redisUrl ? new RedisCounter(config.redisUrl, config.redisTimeoutMs, log) : undefined;
+  const postgres = new PostgresCounter(config.postgresUrl, config.postgresTimeoutMs, log);
+  const counter = new Counter({ redis, postgres, waitMs: config.postgresWaitMs, log });
+  if (!redis) log.warn('REDIS_URL is not set: running without Redis, Postgres counts');
+
+  async function readiness(): Promise<Readiness> {
+    const [redisState, postgresRead] = await Promise.all([
+      redis ? state(redis.ping()) : 'not configured',
+      state(postgres.read()),
+    ]);
+    const { countedBy, postgresAway } = counter.state;
+    const postgresState = postgresRead === 'up' && postgresAway ? 'refuses to count' : postgresRead;
+    const degraded = redisState !== 'up' || countedBy === 'postgres';
+    const status = postgresState !== 'up' ? 'unavailable' : degraded ? 'degraded' : 'ok';
+    return { status, redis: redisState, postgres: postgresState, countedBy: countedBy ?? 'nobody yet' };
+  }
+
+  let unknown: string | undefined;
+  /** Why the token is not known is logged once, not for each reset that is refused. */
+  function currentToken(): string | undefined {
+    try {
+      const token = config.resetToken?.();
+      unknown = undefined;
+      return token;
+    } catch (error) {
+      const cause = reason(error);
+      if (cause !== unknown) log.error({ cause }, 'nobody may reset: the token is not known');
+      unknown = cause;
+      return undefined;
+    }
+  }
+
+  return {
+    routes: counterRoutes({ counter, log, resetToken: config.resetToken && currentToken }),
+    readiness,
+    async close() {
+      await counter.close();
+      redis?.close();
+      await postgres.close();
+    },
+  };
+}
+
+async function state(answer: Promise<unknown>): Promise<string> {
+  return answer.then(
+    () => 'up',
+    (error: Error) => error.message,
+  );
+}
