@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    reporters: ['default', './test/closing-line.ts'],
+    reporters: ['default', './test/support/closing-line.ts'],
     projects: [
       {
         extends: true,
@@ -12,7 +12,8 @@ export default defineConfig({
             'web/src/**/*.test.ts',
             'bench/*.test.ts',
             'test/*.test.ts',
-            'test/simulation/**/*.test.ts',
+            'test/counter/*.test.ts',
+            'test/counter/simulation/**/*.test.ts',
           ],
         },
       },
@@ -29,7 +30,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'integration',
-          include: ['test/integration/**/*.test.ts'],
+          include: ['test/integration/**/*.test.ts', 'test/counter/integration/**/*.test.ts'],
           // A container starts in seconds; on a busy machine in many of them.
           testTimeout: 60_000,
           hookTimeout: 120_000,
@@ -42,8 +43,12 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'stack',
-          include: ['test/stack/**/*.test.ts', 'test/commandments/**/*.test.ts'],
-          globalSetup: 'test/stack/setup.ts',
+          include: [
+            'test/stack/**/*.test.ts',
+            'test/commandments/**/*.test.ts',
+            'test/counter/stack/**/*.test.ts',
+          ],
+          globalSetup: 'test/support/setup.ts',
           testTimeout: 60_000,
           hookTimeout: 300_000,
           // There is one stack.
@@ -55,7 +60,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'chaos',
-          include: ['test/chaos/**/*.test.ts'],
+          include: ['test/counter/chaos/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 300_000,
           // Faults are timed: nothing else may keep the machine busy.

@@ -2,8 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
-import { CHECKOUT } from '../test/integration/containers.ts';
-import { Stack } from '../test/stack/stack.ts';
+import { CHECKOUT } from '../test/support/containers.ts';
+import { Stack } from '../test/support/stack.ts';
 import { BUNDLED } from '../web/src/counter/bundle.ts';
 
 /** What is compared, docs/performance.md: NGINX alone, Express alone, a visit, and a visit counted as the original does. */

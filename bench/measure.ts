@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { getContainerRuntimeClient } from 'testcontainers';
-import type { Stack } from '../test/stack/stack.ts';
+import type { Stack } from '../test/support/stack.ts';
 import { path, service } from './arms.ts';
 
 const run = promisify(execFile);

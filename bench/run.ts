@@ -8,7 +8,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, release, type } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { until } from '../test/chaos/faults.ts';
+import { until } from '../test/support/faults.ts';
 import { ARMS, PARTS, startArms } from './arms.ts';
 import { measure, type Sample } from './measure.ts';
 import { check, manyMachines, model } from './model.ts';

@@ -1,7 +1,7 @@
 /** How long the start takes, and how large the images are. */
-import { baseImages } from '../test/stack/base-images.ts';
-import { startTimes } from '../test/stack/first-answer.ts';
-import { inspect, type Stack } from '../test/stack/stack.ts';
+import { baseImages } from '../test/support/base-images.ts';
+import { startTimes } from '../test/support/first-answer.ts';
+import { inspect, type Stack } from '../test/support/stack.ts';
 import { markdown } from './markdown.ts';
 import { median } from './median.ts';
 

@@ -4,8 +4,8 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { LABEL } from './integration/containers.ts';
-import { baseImages } from './stack/base-images.ts';
+import { baseImages } from './support/base-images.ts';
+import { LABEL } from './support/containers.ts';
 
 function docker(...args: string[]): string {
   const { status, stdout, stderr } = spawnSync('docker', args, { encoding: 'utf8' });

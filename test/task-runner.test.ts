@@ -4,7 +4,7 @@ import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Checkout, ended } from './checkout.ts';
+import { Checkout, ended } from './support/checkout.ts';
 
 let checkout: Checkout;
 let elsewhere: string;

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { until } from '../chaos/faults.ts';
-import { figure, healthy, SERVICES, stack, visit } from '../stack/services.ts';
-import { docker, inspect } from '../stack/stack.ts';
+import { until } from '../support/faults.ts';
+import { figure, healthy, SERVICES, stack, visit } from '../support/services.ts';
+import { docker, inspect } from '../support/stack.ts';
 
 it.for(SERVICES)(
   '%s is destroyed and made anew, nothing else is touched, and the count goes on',

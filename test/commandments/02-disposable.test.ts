@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { crash, until } from '../chaos/faults.ts';
-import { Load } from '../chaos/load.ts';
-import { container, figure, SERVICES, stack } from '../stack/services.ts';
-import { inspect } from '../stack/stack.ts';
+import { Load } from '../counter/chaos/load.ts';
+import { crash, until } from '../support/faults.ts';
+import { container, figure, SERVICES, stack } from '../support/services.ts';
+import { inspect } from '../support/stack.ts';
 
 it.for(SERVICES)(
   '%s is killed from outside and restarted, and no visitor sees an error',

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { median } from '../../bench/median.ts';
-import { startTimes } from '../stack/first-answer.ts';
-import { container, figure, stack } from '../stack/services.ts';
-import { attempt, inspect } from '../stack/stack.ts';
+import { startTimes } from '../support/first-answer.ts';
+import { container, figure, stack } from '../support/services.ts';
+import { attempt, inspect } from '../support/stack.ts';
 
 const ROUNDS = 30;
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { container, figure } from '../stack/services.ts';
-import { attempt, inspect } from '../stack/stack.ts';
+import { container, figure } from '../support/services.ts';
+import { attempt, inspect } from '../support/stack.ts';
 
 /** The base image that a service's image is built from. */
 const BASE = {

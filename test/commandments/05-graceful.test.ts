@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { until } from '../chaos/faults.ts';
-import { Load } from '../chaos/load.ts';
-import { container, figure, healthy, stack, visit } from '../stack/services.ts';
-import { docker, inspect } from '../stack/stack.ts';
+import { Load } from '../counter/chaos/load.ts';
+import { until } from '../support/faults.ts';
+import { container, figure, healthy, stack, visit } from '../support/services.ts';
+import { docker, inspect } from '../support/stack.ts';
 
 /** Sends a signal as the guide does, and waits until the container has ended: its exit code, and the seconds it took. */
 async function end(id: string, signal: string): Promise<{ code: number; seconds: number; grace: number }> {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { container, SERVICES, stack, visit } from '../stack/services.ts';
-import { docker, inspect } from '../stack/stack.ts';
+import { container, SERVICES, stack, visit } from '../support/services.ts';
+import { docker, inspect } from '../support/stack.ts';
 
 interface Mount {
   Type: string;

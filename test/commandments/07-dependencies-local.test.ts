@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { until } from '../chaos/faults.ts';
-import { container, SERVICES, visit } from '../stack/services.ts';
-import { attempt, docker, inspect } from '../stack/stack.ts';
+import { until } from '../support/faults.ts';
+import { container, SERVICES, visit } from '../support/services.ts';
+import { attempt, docker, inspect } from '../support/stack.ts';
 
 describe.each(SERVICES)('%s', (service) => {
   it('starts with no network at all: everything it needs is in its image', async () => {

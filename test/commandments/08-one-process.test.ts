@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { until } from '../chaos/faults.ts';
-import { Load } from '../chaos/load.ts';
-import { container, processes, type Service, stack } from '../stack/services.ts';
-import { inspect } from '../stack/stack.ts';
+import { Load } from '../counter/chaos/load.ts';
+import { until } from '../support/faults.ts';
+import { container, processes, type Service, stack } from '../support/services.ts';
+import { inspect } from '../support/stack.ts';
 
 /** What may run in a container, besides the health check. */
 const TREES: Record<Service, { first: RegExp; others: RegExp; atMost: number }> = {

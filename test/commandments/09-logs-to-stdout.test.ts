@@ -1,9 +1,9 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { describe, expect, it, vi } from 'vitest';
-import { crash, until } from '../chaos/faults.ts';
-import { Load } from '../chaos/load.ts';
-import { container, processes, SERVICES, stack, visit } from '../stack/services.ts';
-import { docker } from '../stack/stack.ts';
+import { Load } from '../counter/chaos/load.ts';
+import { crash, until } from '../support/faults.ts';
+import { container, processes, SERVICES, stack, visit } from '../support/services.ts';
+import { docker } from '../support/stack.ts';
 
 describe.each(SERVICES)('%s', (service) => {
   it('is heard in docker compose logs, on stdout alone', async () => {

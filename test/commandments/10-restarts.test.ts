@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { crash, until } from '../chaos/faults.ts';
-import { container, SERVICES, stack, visit } from '../stack/services.ts';
-import { docker, inspect } from '../stack/stack.ts';
+import { crash, until } from '../support/faults.ts';
+import { container, SERVICES, stack, visit } from '../support/services.ts';
+import { docker, inspect } from '../support/stack.ts';
 
 const restarts = async (id: string) => Number(await inspect(id, '{{.RestartCount}}'));
 

@@ -2,11 +2,11 @@
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { until } from '../chaos/faults.ts';
-import { Load } from '../chaos/load.ts';
-import { check, faultless } from '../checker.ts';
-import { CHECKOUT } from '../integration/containers.ts';
-import { docker, Stack } from '../stack/stack.ts';
+import { Load } from '../counter/chaos/load.ts';
+import { check, faultless } from '../counter/checker.ts';
+import { CHECKOUT } from '../support/containers.ts';
+import { until } from '../support/faults.ts';
+import { docker, Stack } from '../support/stack.ts';
 import { Host } from './host.ts';
 
 const SERVICES = ['nginx', 'web', 'redis', 'postgres'];

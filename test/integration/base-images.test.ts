@@ -4,9 +4,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
-import { until } from '../chaos/faults.ts';
-import { attempt, docker, inspect } from '../stack/stack.ts';
-import { LABEL } from './containers.ts';
+import { LABEL } from '../support/containers.ts';
+import { until } from '../support/faults.ts';
+import { attempt, docker, inspect } from '../support/stack.ts';
 
 const image = (name: string) => {
   const value = process.env[`${name}_IMAGE`];

@@ -7,9 +7,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Checkout, type Ended, ended } from '../checkout.ts';
-import { docker } from '../stack/stack.ts';
-import { CHECKOUT, freePort } from './containers.ts';
+import { Checkout, type Ended, ended } from '../support/checkout.ts';
+import { CHECKOUT, freePort } from '../support/containers.ts';
+import { docker } from '../support/stack.ts';
 
 const NAMES = ['NODE_IMAGE', 'NGINX_IMAGE', 'REDIS_IMAGE', 'POSTGRES_IMAGE'] as const;
 type Images = Partial<Record<(typeof NAMES)[number], string>>;

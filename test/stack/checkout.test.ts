@@ -10,9 +10,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Checkout } from '../checkout.ts';
-import { CHECKOUT, freePort } from '../integration/containers.ts';
-import { docker, inspect } from './stack.ts';
+import { Checkout } from '../support/checkout.ts';
+import { CHECKOUT, freePort } from '../support/containers.ts';
+import { docker, inspect } from '../support/stack.ts';
 
 const run = promisify(execFile);
 const PROJECT = `checkout-test-${CHECKOUT}`;

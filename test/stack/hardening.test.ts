@@ -6,9 +6,9 @@ import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { until } from '../chaos/faults.ts';
-import { container, containers, healthy, processes, SERVICES, stack, visit } from './services.ts';
-import { attempt, docker, inspect } from './stack.ts';
+import { until } from '../support/faults.ts';
+import { container, containers, healthy, processes, SERVICES, stack, visit } from '../support/services.ts';
+import { attempt, docker, inspect } from '../support/stack.ts';
 
 const run = promisify(execFile);
 const NODE = '/usr/local/bin/node';

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { compare, hash } from 'bcrypt';
 import express, { type Response, Router } from 'express';
-import type { Application, Given, Readiness } from '../app.ts';
 import { refuse } from '../answer.ts';
+import type { Application, Given, Readiness } from '../app.ts';
 import type { Settings } from '../config.ts';
 import { Postgres, prepared } from '../connect-postgres.ts';
 import { RedisConnection } from '../connect-redis.ts';
@@ -111,12 +111,20 @@ export function createApplication({ config, log, stopping }: Given<NotesConfig>)
   return {
     routes,
     async readiness(): Promise<Readiness> {
-      const state = (answer: Promise<unknown>) => answer.then(() => 'up', (error: Error) => error.message);
+      const state = (answer: Promise<unknown>) =>
+        answer.then(
+          () => 'up',
+          (error: Error) => error.message,
+        );
       const [redis, up] = await Promise.all([
         state(publisher.ask(publisher.client.ping())),
         state(postgres.query(GET, [0])),
       ]);
-      return { status: up !== 'up' ? 'unavailable' : redis !== 'up' ? 'degraded' : 'ok', redis, postgres: up };
+      return {
+        status: up !== 'up' ? 'unavailable' : redis !== 'up' ? 'degraded' : 'ok',
+        redis,
+        postgres: up,
+      };
     },
     async close() {
       for (const store of [postgres, reports, publisher, subscriber]) store.close();

@@ -1,0 +1,81 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { Checkout } from '../../support/checkout.ts';
+import { CHECKOUT, freePort } from '../../support/containers.ts';
+import { until } from '../../support/faults.ts';
+
+const run = promisify(execFile);
+
+/** A checkout of its own, since its sources are changed. */
+let checkout: Checkout;
+let stack: ChildProcess;
+let output = '';
+let port: number;
+const settings = () => ({
+  ...process.env,
+  COMPOSE_PROJECT_NAME: `dev-test-${CHECKOUT}`,
+  HTTP_PORT: String(port),
+  WEB_REPLICAS: '1',
+});
+const get = async (path = '/') => (await fetch(`http://localhost:${port}${path}`)).text();
+
+async function edit(path: string, from: string, to: string): Promise<void> {
+  const file = join(checkout.path, path);
+  const source = await readFile(file, 'utf8');
+  expect(source).toContain(from);
+  await writeFile(file, source.replace(from, to));
+}
+
+beforeAll(async () => {
+  checkout = await Checkout.copy();
+  port = await freePort();
+  stack = spawn('../../stack/stack', ['dev'], {
+    cwd: checkout.path,
+    env: settings(),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  for (const stream of [stack.stdout, stack.stderr])
+    stream?.setEncoding('utf8').on('data', (text) => (output += text));
+  try {
+    await vi.waitFor(async () => expect(await get()).toContain('Hello Linode!'), {
+      timeout: 200_000,
+      interval: 500,
+    });
+    await until(() => output.includes('Watch enabled'));
+  } catch (error) {
+    console.error(output);
+    throw error;
+  }
+});
+
+afterAll(async () => {
+  if (stack.exitCode === null) {
+    stack.kill('SIGINT');
+    await once(stack, 'exit');
+  }
+  await run('docker', ['compose', 'down', '--volumes', '--rmi', 'local'], {
+    cwd: checkout.path,
+    env: settings(),
+  });
+  await checkout[Symbol.asyncDispose]();
+});
+
+it('a change of the application reaches the running stack', async () => {
+  await edit('web/src/counter/routes.ts', 'Hello Linode!', 'Hello, developer!');
+  await until(async () => (await get()).startsWith('Hello, developer!'));
+  expect(await get()).toMatch(/^Hello, developer! {2}This page has been viewed \d+ time/);
+});
+
+it('a change of nginx.conf reaches the running stack', async () => {
+  await edit(
+    'nginx/nginx.conf',
+    'location = /healthz { return 404; }',
+    'location = /healthz { return 200 "changed"; }',
+  );
+  await until(async () => (await get('/healthz')) === 'changed');
+  expect(await get('/healthz')).toBe('changed');
+});
