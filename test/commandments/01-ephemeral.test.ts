@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { until } from '../support/faults.ts';
-import { figure, healthy, SERVICES, stack, visit } from '../support/services.ts';
+import { count, figure, healthy, SERVICES, stack, write } from '../support/services.ts';
 import { docker, inspect } from '../support/stack.ts';
 
 it.for(SERVICES)(
@@ -11,7 +11,8 @@ it.for(SERVICES)(
     ).flat();
     const started = () => Promise.all(others.map((id) => inspect(id, '{{.Id}} {{.State.StartedAt}}')));
     const startedBefore = await started();
-    const before = await visit();
+    await write();
+    const before = await count();
     const destroyed = await stack.containers(service);
 
     const since = performance.now();
@@ -29,6 +30,7 @@ it.for(SERVICES)(
     expect(await started()).toEqual(startedBefore);
     // NGINX asks Docker's DNS once a second for the replicas.
     await until(async () => (await fetch(stack.address, { method: 'HEAD' })).ok);
-    expect(await visit()).toBe(before + 1);
+    await write();
+    expect(await count()).toBe(before + 1);
   },
 );

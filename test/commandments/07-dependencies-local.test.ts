@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { until } from '../support/faults.ts';
-import { container, SERVICES, visit } from '../support/services.ts';
+import { container, SERVICES, write } from '../support/services.ts';
 import { attempt, docker, inspect } from '../support/stack.ts';
 
 describe.each(SERVICES)('%s', (service) => {
@@ -28,10 +28,10 @@ describe.each(SERVICES)('%s', (service) => {
   });
 });
 
-it('web counts with no network but that to its stores and to nginx', async () => {
+it('web works with no network but that to its stores and to nginx', async () => {
   const networks = Object.keys(
     JSON.parse(await inspect(await container('web'), '{{json .NetworkSettings.Networks}}')),
   );
   for (const network of networks) expect(await inspect(network, '{{.Internal}}')).toBe('true');
-  expect(await visit()).toBeGreaterThan(0);
+  await write();
 });

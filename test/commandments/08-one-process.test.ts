@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { Load } from '../counter/chaos/load.ts';
 import { until } from '../support/faults.ts';
 import { container, processes, type Service, stack } from '../support/services.ts';
 import { inspect } from '../support/stack.ts';
+import { Writers } from '../support/writers.ts';
 
 /** What may run in a container, besides the health check. */
 const TREES: Record<Service, { first: RegExp; others: RegExp; atMost: number }> = {
@@ -22,7 +22,7 @@ it.each(Object.entries(TREES))(
   '%s runs one program, with no shell and no supervisor',
   async (service, tree) => {
     const id = await container(service);
-    const load = new Load(stack.address, 8);
+    const load = new Writers(stack.address, 8);
     try {
       await until(() => load.sent > 50);
       const running = await processes(id);

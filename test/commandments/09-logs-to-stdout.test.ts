@@ -1,9 +1,10 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { describe, expect, it, vi } from 'vitest';
-import { Load } from '../counter/chaos/load.ts';
+import { subject } from '../subject.ts';
 import { crash, until } from '../support/faults.ts';
-import { container, processes, SERVICES, stack, visit } from '../support/services.ts';
+import { container, processes, SERVICES, stack, write } from '../support/services.ts';
 import { docker } from '../support/stack.ts';
+import { Writers } from '../support/writers.ts';
 
 describe.each(SERVICES)('%s', (service) => {
   it('is heard in docker compose logs, on stdout alone', async () => {
@@ -18,7 +19,7 @@ describe.each(SERVICES)('%s', (service) => {
   });
 
   it('has no file open to write to but on its volume of data', async () => {
-    await visit();
+    await write();
     const open = await Promise.all(
       (await processes(await container(service))).map(({ pid }) => writtenFiles(pid)),
     );
@@ -33,7 +34,7 @@ describe.each(SERVICES)('%s', (service) => {
 
 it.each(['web', 'nginx'])('every line of %s is a JSON object, also while a replica dies', async (service) => {
   const since = new Date().toISOString();
-  const load = new Load(stack.address, 8);
+  const load = new Writers(stack.address, 8);
   await until(() => load.sent > 50);
   const heal = await crash(await container('web'));
   await heal();
@@ -41,7 +42,7 @@ it.each(['web', 'nginx'])('every line of %s is a JSON object, also while a repli
   // Parsed as JSON, or this throws. Docker writes them a moment later.
   await vi.waitFor(async () => {
     const lines = await stack.logs(service, since);
-    if (service === 'nginx') expect(lines.filter(({ uri }) => uri === '/')).toHaveLength(load.sent);
+    if (service === 'nginx') expect(lines.filter(({ uri }) => uri === subject.path)).toHaveLength(load.sent);
     else expect(lines).toContainEqual(expect.objectContaining({ msg: 'listening' }));
   }, 10_000);
   for (const id of await stack.containers(service)) expect((await docker('logs', id)).stderr).toBe('');
@@ -49,14 +50,15 @@ it.each(['web', 'nginx'])('every line of %s is a JSON object, also while a repli
 
 it('the lines of nginx and web about one request have one name', async () => {
   const since = new Date().toISOString();
-  const id = (await fetch(`${stack.address}/resetcounter`)).headers.get('x-request-id');
+  const { headers, status } = await subject.logged(stack.address);
+  const id = headers.get('x-request-id');
   expect(id).toMatch(/^[0-9a-f]{32}$/);
   await vi.waitFor(async () => {
     expect(await stack.logs('nginx', since)).toContainEqual(
-      expect.objectContaining({ request_id: id, status: 200 }),
+      expect.objectContaining({ request_id: id, status }),
     );
-    const reset = { requestId: id, msg: 'reset visitor count' };
-    expect(await stack.logs('web', since)).toContainEqual(expect.objectContaining(reset));
+    const line = { requestId: id, msg: subject.logs };
+    expect(await stack.logs('web', since)).toContainEqual(expect.objectContaining(line));
   }, 10_000);
 });
 

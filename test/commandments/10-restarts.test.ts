@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { crash, until } from '../support/faults.ts';
-import { container, SERVICES, stack, visit } from '../support/services.ts';
+import { container, SERVICES, stack, write } from '../support/services.ts';
 import { docker, inspect } from '../support/stack.ts';
 
 const restarts = async (id: string) => Number(await inspect(id, '{{.RestartCount}}'));
@@ -15,7 +15,7 @@ it.each(SERVICES)('%s restarts after every crash', async (service) => {
     await until(async () => (await restarts(id)) === before + crashes);
     await heal();
   }
-  expect(await visit()).toBeGreaterThan(0);
+  await write();
 });
 
 // test/engine has the crashes of the engine itself, which Docker takes for a stop by hand as well.
@@ -26,7 +26,7 @@ it('nginx restarts after a crash although a signal made it reload before', async
   const heal = await crash(id);
   await until(async () => (await restarts(id)) === before + 1);
   await heal();
-  expect(await visit()).toBeGreaterThan(0);
+  await write();
 });
 
 it('passwords has done its work and ended, and is not started again', async () => {

@@ -1,13 +1,14 @@
-/** How long web takes from `docker run` to its first counted visit, next to a server that does nothing. */
+/** How long web takes from `docker run` to its first answer from the stores, next to a server that does nothing. */
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { subject } from '../subject.ts';
 import { freePort } from './containers.ts';
 import { docker, inspect, type Stack } from './stack.ts';
 
 export interface StartTimes {
   /** Milliseconds of each round, until a bare `node -e` server of the same image says anything. */
   bare: number[];
-  /** Until web has counted a visit. */
+  /** Until web has answered from its stores. */
   web: number[];
 }
 
@@ -30,17 +31,26 @@ export async function startTimes(stack: Stack, rounds: number): Promise<StartTim
   for (let round = 0; round < rounds; round++) {
     const port = await freePort();
     const server = `require('node:http').createServer((_, response) => response.end()).listen(${port})`;
-    times.bare.push(await firstAnswer(port, ['--entrypoint', '/usr/local/bin/node', image, '-e', server]));
+    times.bare.push(
+      await firstAnswer(port, '/', ['--entrypoint', '/usr/local/bin/node', image, '-e', server]),
+    );
     const own = await freePort();
     times.web.push(
-      await firstAnswer(own, ['--volumes-from', `${web}:ro`, ...settings, '--env', `PORT=${own}`, image]),
+      await firstAnswer(own, subject.path, [
+        '--volumes-from',
+        `${web}:ro`,
+        ...settings,
+        '--env',
+        `PORT=${own}`,
+        image,
+      ]),
     );
   }
   return times;
 }
 
 /** Milliseconds from `docker run` to the first 200. On the host's network: its own is the same work for both. */
-async function firstAnswer(port: number, args: string[]): Promise<number> {
+async function firstAnswer(port: number, path: string, args: string[]): Promise<number> {
   const since = performance.now();
   const running = docker('run', '--detach', '--network', 'host', ...args);
   try {
@@ -49,7 +59,7 @@ async function firstAnswer(port: number, args: string[]): Promise<number> {
       if (performance.now() - since > 30_000) throw new Error('no answer within 30 s');
       await sleep(5);
     }
-    const { status } = await fetch(`http://127.0.0.1:${port}/`);
+    const { status } = await fetch(`http://127.0.0.1:${port}${path}`);
     if (status !== 200) throw new Error(`the first answer is a ${status}`);
     return performance.now() - since;
   } finally {

@@ -1,7 +1,9 @@
 /** What the proofs of the commandments share: the four services of the stack under test, and how they are asked. */
-import { inject, type TestContext } from 'vitest';
+import { expect, inject, type TestContext } from 'vitest';
+import { subject } from '../subject.ts';
 import { until } from './faults.ts';
 import { docker, inspect, Stack } from './stack.ts';
+import type { Writers } from './writers.ts';
 
 const { project, port } = inject('stack');
 
@@ -21,10 +23,24 @@ export async function containers(): Promise<string[]> {
   return (await Promise.all(SERVICES.map((service) => stack.containers(service)))).flat();
 }
 
-/** Counts a visit: its number. */
-export async function visit(): Promise<number> {
-  const response = await fetch(stack.address);
-  return Number(/viewed (\d+) time/.exec(await response.text())?.[1]);
+/** Writes once. */
+export const write = () => subject.write(stack.address);
+
+/** How often was written. */
+export async function count(): Promise<number> {
+  const answer = await stack.sql(subject.count);
+  if (!/^\d+$/.test(answer)) throw new Error(`${subject.count}: '${answer}' is no count`);
+  return Number(answer);
+}
+
+/**
+ * Expects that what clients were told is so: nothing that was acknowledged is lost.
+ * @param before the count before the first of them wrote
+ */
+export async function expectKept(writers: Writers, before: number): Promise<void> {
+  const written = (await count()) - before;
+  expect(written).toBeGreaterThanOrEqual(writers.acknowledged);
+  if (subject.writesOnce) expect(written).toBeLessThanOrEqual(writers.sent);
 }
 
 /** Until a container's own health check says so. */

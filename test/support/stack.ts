@@ -103,7 +103,7 @@ export class Stack implements AsyncDisposable {
 
   /** Brings up what is not up, as a user does: builds, starts and waits until it can count. */
   async up(settings: NodeJS.ProcessEnv = {}): Promise<void> {
-    await this.#run('../stack/stack', ['up'], settings);
+    await this.#run('./stack', ['up'], settings);
   }
 
   /** The ids of a service's containers. */

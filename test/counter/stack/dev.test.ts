@@ -33,7 +33,7 @@ async function edit(path: string, from: string, to: string): Promise<void> {
 beforeAll(async () => {
   checkout = await Checkout.copy();
   port = await freePort();
-  stack = spawn('../../stack/stack', ['dev'], {
+  stack = spawn('./stack', ['dev'], {
     cwd: checkout.path,
     env: settings(),
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -6,8 +6,9 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { until } from '../../support/faults.ts';
-import { container, processes, stack, visit } from '../../support/services.ts';
+import { container, processes, stack } from '../../support/services.ts';
 import { docker, inspect, raw } from '../../support/stack.ts';
+import { visit } from './visit.ts';
 
 const { port } = stack;
 

@@ -3,8 +3,9 @@ import { Client } from 'pg';
 import { describe, expect, it, vi } from 'vitest';
 import { PostgresCounter } from '../../../web/src/counter/postgres-store.ts';
 import { until } from '../../support/faults.ts';
-import { container, healthy, stack, visit } from '../../support/services.ts';
+import { container, healthy, stack } from '../../support/services.ts';
 import { attempt, docker, inspect } from '../../support/stack.ts';
+import { visit } from './visit.ts';
 
 /** Runs a shell command in Postgres's container, as its user. */
 const shell = async (command: string) =>

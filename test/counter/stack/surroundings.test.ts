@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pause, until } from '../../support/faults.ts';
-import { container, healthy, SERVICES, stack, visit } from '../../support/services.ts';
+import { container, healthy, SERVICES, stack } from '../../support/services.ts';
 import { attempt, docker, inspect, Stack } from '../../support/stack.ts';
+import { visit } from './visit.ts';
 
 const NODE = '/usr/local/bin/node';
 const reset = async (headers: Record<string, string> = {}, address = stack.address) => {
