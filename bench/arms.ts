@@ -32,8 +32,11 @@ export async function startArms(revisions: string[] = []): Promise<Stack> {
   await bundle('bench/server.ts', 'server');
   for (const revision of revisions) await bundleRevision(revision);
   const arms = [...ARMS, ...PARTS, ...revisions].filter((arm) => !['constant', 'visit'].includes(arm));
-  const conf = await readFile('nginx/nginx.conf', 'utf8');
-  await writeFile(`${DIST}/nginx.conf`, withArms(conf, arms));
+  const [conf = '', locations = '', quickRetry = ''] = await Promise.all(
+    ['nginx.conf', 'locations.conf', 'quick-retry.conf'].map((file) => readFile(`nginx/${file}`, 'utf8')),
+  );
+  await writeFile(`${DIST}/nginx.conf`, withUpstreams(conf, arms));
+  await writeFile(`${DIST}/locations.conf`, withLocations(locations, quickRetry, arms));
   // Each arm is a service as web is, but for what it runs.
   const services = Object.fromEntries(
     arms.map((arm) => [
@@ -48,7 +51,9 @@ export async function startArms(revisions: string[] = []): Promise<Stack> {
       },
     ]),
   );
-  const nginx = { volumes: [`./${DIST}/nginx.conf:/etc/nginx/nginx.conf:ro`] };
+  const nginx = {
+    volumes: ['nginx.conf', 'locations.conf'].map((file) => `./${DIST}/${file}:/etc/nginx/${file}:ro`),
+  };
   await writeFile(`${DIST}/docker-compose.json`, JSON.stringify({ services: { ...services, nginx } }));
 
   const stack = await Stack.start('bench', `${DIST}/docker-compose.json`);
@@ -73,21 +78,26 @@ async function bundleRevision(revision: string): Promise<void> {
   await bundle(`${tree}/web/src/main.ts`, revision);
 }
 
-/** nginx.conf with a location for each arm beside `/`: the same lines, and other replicas. */
-export function withArms(conf: string, arms: string[]): string {
+/** nginx.conf with an upstream for each arm beside web's: the same lines, and other replicas. */
+export function withUpstreams(conf: string, arms: string[]): string {
   const upstream = block(conf, /^ {2}upstream web \{\n[\s\S]*?^ {2}\}\n/m);
-  const location = block(conf, /^ {4}location \/ \{\n[\s\S]*?^ {4}\}\n/m);
   const upstreams = arms.map((arm) => upstream.replaceAll(/\bweb\b/g, arm));
+  return conf.replace(upstream, `${upstream}${upstreams.join('')}`);
+}
+
+/** locations.conf with a location for each arm beside the counter's: the same lines, and other replicas. */
+export function withLocations(conf: string, quickRetry: string, arms: string[]): string {
+  const location = block(conf, /^location = \/ \{\n[\s\S]*?^\}\n/m);
   const locations = arms.map((arm) =>
-    location.replace('location /', `location = /${arm}`).replace('http://web', `http://${arm}/`),
+    location
+      .replace('location = /', `location = /${arm}`)
+      .replace('include quick-retry.conf;', quickRetry.replace('http://web', `http://${arm}/`)),
   );
-  return conf
-    .replace(upstream, `${upstream}${upstreams.join('')}`)
-    .replace(location, `${location}${locations.join('')}    location = /constant { ${CONSTANT} }\n`);
+  return `${conf}${locations.join('')}location = /constant { ${CONSTANT} }\n`;
 }
 
 function block(text: string, pattern: RegExp): string {
   const [found] = pattern.exec(text) ?? [];
-  if (found === undefined) throw new Error(`nginx.conf has nothing like ${pattern}: mend bench/arms.ts`);
+  if (found === undefined) throw new Error(`nginx has nothing like ${pattern}: mend bench/arms.ts`);
   return found;
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes what only the running container knows to /tmp/peers.conf (nginx.conf includes it), then becomes NGINX.
+# Writes what only the running container knows to /tmp (nginx.conf includes it), then becomes NGINX.
 set -eu
 
 # Docker shows this machine's own requests under the gateway's address. The kernel lists it in hexadecimal, last byte
@@ -20,6 +20,14 @@ for proxy in $proxies; do
     ;;
   esac
 done
+case "${MAX_BODY_SIZE:=1m}" in
+*[!0-9kKmMgG]* | [!0-9]* | *[kKmMgG]?*)
+  echo "MAX_BODY_SIZE is '$MAX_BODY_SIZE': give a number of bytes, or one with k, m or g, such as 20m."
+  exit 1
+  ;;
+esac
+echo "client_max_body_size $MAX_BODY_SIZE;" > /tmp/limits.conf
+
 # Usage: geo SOURCE NAME ADDRESS...
 geo() {
   printf 'geo %s %s {\n  default 0;\n' "$1" "$2"
