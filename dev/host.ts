@@ -3,7 +3,7 @@
  * (PGlite: Postgres compiled to WebAssembly), and where no Redis is named it runs without: Postgres counts.
  * None of this is in the production image.
  */
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { PGLiteSocketServer } from '@electric-sql/pglite-socket';
@@ -14,7 +14,7 @@ if (!process.env.DATABASE_URL && !process.env.DATABASE_URL_FILE && !process.env.
   const data = process.env.DATA || join(root, '.data', 'postgres');
   await mkdir(data, { recursive: true });
   const db = await PGlite.create(data);
-  await db.exec(await readFile(join(root, 'postgres', 'init.sql'), 'utf8'));
+  await migrate(db, join(root, 'postgres', 'migrations'));
   // The application speaks to it as to any Postgres, over a socket: nothing in it knows the difference.
   const server = new PGLiteSocketServer({ db, host: '127.0.0.1', port: 0, maxConnections: 10 });
   await server.start();
@@ -27,3 +27,17 @@ if (!process.env.REDIS_URL && !process.env.REDIS_URL_FILE) {
 console.log(`Try: curl localhost:${process.env.PORT || 8000}`);
 
 await import('../web/src/main.ts');
+
+/** As postgres/migrate.sh, but for its checks. */
+async function migrate(db: PGlite, directory: string): Promise<void> {
+  await db.exec('CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY)');
+  for (const name of (await readdir(directory)).toSorted()) {
+    const file = await readFile(join(directory, name), 'utf8');
+    await db.transaction(async (transaction) => {
+      const { rows } = await transaction.query('SELECT FROM schema_migrations WHERE name = $1', [name]);
+      if (rows.length > 0) return;
+      await transaction.exec(file);
+      await transaction.query('INSERT INTO schema_migrations VALUES ($1)', [name]);
+    });
+  }
+}

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds what changed, starts the stack and waits until it can count; where that fails, says why.
+# Builds what changed, migrates the database, starts the stack and waits until it is ready; where that fails, says why.
 # Usage: host/up.sh
 set -eu
 cd "$(dirname "$0")/.."
@@ -39,19 +39,22 @@ label_images() {
   label WEB "$@"
 }
 
-# Until the application says that it can count, and NGINX finds it.
+# Until the application says, through NGINX, that it is ready.
 await_ready() {
+  path=/health
   for _ in $(seq 20); do
-    if ! ready=$(docker compose exec -T web /usr/local/bin/node healthcheck.cjs /readyz 2>&1); then
-      sleep 0.5
     # Docker's client gives containers the proxies of its user, which curl would ask for an address of its own container.
-    elif ! ready=$(docker compose exec -T nginx curl --noproxy '*' --head --fail --silent --show-error http://127.0.0.1:8080 2>&1); then
-      sleep 0.1
-    else
-      return 0
-    fi
+    answer=$(docker compose exec -T nginx curl --noproxy '*' --silent --show-error --max-time 8 \
+      --write-out '\n%{http_code}' "http://127.0.0.1:8080$path" 2>&1) || true
+    [ "${answer##*
+}" != 200 ] || return 0
+    sleep 0.5
   done
-  die "the stack runs, but it cannot count: $ready"
+  cause=$(docker compose exec -T web /usr/local/bin/node healthcheck.cjs /readyz 2>&1) || true
+  die "the stack runs, but the application is not ready. GET $path through nginx answers:
+$answer
+GET /readyz of web answers:
+$cause"
 }
 
 label_images
@@ -63,7 +66,10 @@ trap 'rm -f "$log" "$log.ok"' EXIT
 # Compose shows its progress itself; its words are kept for the remedy. --wait alone takes a service that has done its
 # work and ended, as passwords has, for one that failed.
 {
-  docker compose up --build --detach &&
+  docker compose build &&
+    # With Postgres, on which it depends, and before web is replaced, which goes on if this fails.
+    docker compose run --rm --no-TTY migrate &&
+    docker compose up --detach --no-build &&
     docker compose up --detach --wait --wait-timeout 120 --no-deps --no-recreate nginx web redis postgres &&
     echo up > "$log.ok"
 } 2>&1 | tee "$log" >&2
@@ -72,6 +78,7 @@ if ! [ -e "$log.ok" ]; then
     die 'a port of this machine is taken, see above: stop what listens there, or choose another: HTTP_PORT=8080 ./stack up
 (The other services run; ./stack down stops them.)'
   fi
+  if grep -q '^migrate: ' "$log"; then die "a migration failed, see above: web was not replaced. Mend the migration, and call ./stack up again."; fi
   if grep -q 'no space left on device' "$log"; then die "the disk is full: \`docker system prune\` may help."; fi
   die 'the stack did not start: see above, and ./stack logs'
 fi

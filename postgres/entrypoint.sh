@@ -1,5 +1,5 @@
 #!/bin/sh
-# Checks the volume, brings the schema and web's role up to date, and hands over to the image's own entrypoint.
+# Checks the volume, brings the application's role up to date, and hands over to the image's own entrypoint.
 # Usage: entrypoint.sh postgres [option...]
 set -eu
 # Postgres logs to stderr and has no way to say otherwise; this stack logs to stdout.
@@ -36,15 +36,33 @@ POSTGRES_IMAGE to an image of Postgres $(cat "$held"), or upgrade: README.md, 'U
 Postgres 18 or newer. Set POSTGRES_IMAGE, or leave it out."
 fi
 
-# With it psql and pg_dump work in this container without a question: the container's user can read the password anyway.
-(umask 077 && printf '*:*:*:%s:%s\n' "$POSTGRES_USER" "$(cat "$POSTGRES_PASSWORD_FILE")" > "$PGPASSFILE")
+# With it psql and pg_dump work in this container without a question, and the health check logs in as the application does: the
+# container's user can read the passwords anyway.
+(umask 077 && printf '*:*:*:%s:%s\n' "$POSTGRES_USER" "$(cat "$POSTGRES_PASSWORD_FILE")" \
+  "$APPLICATION_ROLE" "$(cat /run/secrets/web/password)" > "$PGPASSFILE")
 
-# On an empty volume the image's entrypoint runs the scripts. On any other they run here, in single-user mode, before the
+# On an empty volume the image's entrypoint runs roles.sql, by psql. On any other it runs here, in single-user mode, before the
 # server starts: no session can interfere, and no password is needed. A crash is recovered from on the way.
+names="-c stack.role=$APPLICATION_ROLE -c stack.owner=$POSTGRES_USER"
 if [ -s "$PGDATA/PG_VERSION" ]; then
   # The image's entrypoint would leave the password in the server's environment.
   unset POSTGRES_PASSWORD_FILE
-  cat "$SCRIPTS"/*.sql | postgres --single -j -c exit_on_error=on "$POSTGRES_DB" > /dev/null ||
-    refuse "$SCRIPTS could not be applied to the database $POSTGRES_DB: see above."
+  # Names without spaces: three words each.
+  # shellcheck disable=SC2086
+  if ! said=$(postgres --single -j $names -c exit_on_error=on "$POSTGRES_DB" < "$SCRIPTS/roles.sql" 2>&1 > /dev/null); then
+    case "$said" in
+    *"database \"$POSTGRES_DB\" does not exist"*)
+      held=$(echo 'SELECT datname FROM pg_database WHERE NOT datistemplate' | postgres --single postgres 2> /dev/null |
+        sed -n 's/.*datname = "\([^"]*\)".*/\1/p' | grep -vx postgres | tr '\n' ' ')
+      refuse "the volume holds the database ${held% }, and docker-compose.yml names $POSTGRES_DB (x-names). Nothing is lost. Set it back, or \
+rename the database: ALTER DATABASE ${held% } RENAME TO $POSTGRES_DB"
+      ;;
+    *'(x-names)'*) refuse "$(printf '%s\n' "$said" | sed -n 's/.*ERROR:  *//p' | head -n 1)" ;;
+    esac
+    printf '%s\n' "$said"
+    refuse "roles.sql could not be applied to the database $POSTGRES_DB: see above."
+  fi
 fi
+# For psql, by which the image's entrypoint runs roles.sql.
+export PGOPTIONS="$names"
 exec docker-entrypoint.sh "$@"

@@ -1,37 +1,41 @@
--- The application's own role, web. Postgres's container runs this at every start, after init.sql: a role may always change its
--- own password and settings, so a compromised application could lock the next one out for good.
--- A superuser runs it. As in init.sql, no statement may contain a semicolon followed by a blank line.
+-- The application's own role, current_setting('stack.role'). Postgres's container runs this at every start (entrypoint.sh): a role may
+-- always change its own password and settings, so a compromised application could lock the next one out for good.
+-- A superuser runs it. No statement may contain a semicolon followed by a blank line, which is where Postgres's single-user mode
+-- ends a statement.
 
-DO $$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'web') THEN CREATE ROLE web; END IF;
+-- A name that was changed in docker-compose.yml, and not in the volume, would leave the data to a role that nobody uses.
+DO $$ DECLARE role text := current_setting('stack.role'); owner text := current_setting('stack.owner'); other text; BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = owner AND rolsuper) THEN
+    SELECT string_agg(rolname, ', ') INTO other FROM pg_roles WHERE rolsuper;
+    RAISE EXCEPTION 'the volume belongs to the owner %, and docker-compose.yml names % (x-names). Set it back, or rename the owner: ALTER ROLE % RENAME TO %', other, owner, other, owner;
+  END IF;
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
+    SELECT string_agg(rolname, ', ') INTO other FROM pg_roles WHERE rolcanlogin AND NOT rolsuper;
+    IF other IS NOT NULL THEN
+      RAISE EXCEPTION 'the volume has the application role %, and docker-compose.yml names % (x-names). Set it back, or rename the role: ALTER ROLE % RENAME TO %', other, role, other, role;
+    END IF;
+    EXECUTE format('CREATE ROLE %I', role);
+  END IF;
 END $$;
 
--- A replica of web has four sessions at most: visits, resets, readiness, and one that is being renewed. Nine replicas, twice
--- during a deploy, have 72. max_connections in docker-compose.yml leaves 20 to backups, monitoring and repairs.
-ALTER ROLE web LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT
-  CONNECTION LIMIT 80 VALID UNTIL 'infinity';
-
-DO $$ DECLARE name text; BEGIN
-  ALTER ROLE web RESET ALL;
+-- A replica of web has four sessions at most: three that work, and one that is being renewed (web/src/connect-postgres.ts). Nine
+-- replicas, twice during a deploy, have 72. max_connections in docker-compose.yml leaves 20 to backups, monitoring and repairs.
+DO $$ DECLARE role text := current_setting('stack.role'); name text; BEGIN
+  EXECUTE format('ALTER ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT
+    CONNECTION LIMIT 80 VALID UNTIL ''infinity''', role);
+  EXECUTE format('ALTER ROLE %I RESET ALL', role);
   FOR name IN SELECT datname FROM pg_database LOOP
-    EXECUTE format('ALTER ROLE web IN DATABASE %I RESET ALL', name);
+    EXECUTE format('ALTER ROLE %I IN DATABASE %I RESET ALL', role, name);
   END LOOP;
-END $$;
-
--- None of web's statements sorts on disk. Only a superuser can change this setting.
-ALTER ROLE web SET temp_file_limit = 0;
-
--- The passwords are what the files say. Read here, they show in no list of processes and in no log.
-DO $$ BEGIN
-  EXECUTE format('ALTER ROLE web PASSWORD %L', rtrim(pg_read_file('/run/secrets/web/password'), E'\n'));
+  -- No statement of the counter sorts on disk. An application whose reports do says how much. Only a superuser can change this setting.
+  EXECUTE format('ALTER ROLE %I SET temp_file_limit = 0', role);
+  -- The passwords are what the files say. Read here, they show in no list of processes and in no log.
+  EXECUTE format('ALTER ROLE %I PASSWORD %L', role, rtrim(pg_read_file('/run/secrets/web/password'), E'\n'));
   EXECUTE format('ALTER ROLE CURRENT_USER PASSWORD %L', rtrim(pg_read_file('/run/secrets/postgres/password'), E'\n'));
+  -- Tables and sequences that the owner creates: their rows, and nothing else. privileges.sql may take some away.
+  EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %I', role);
+  EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO %I', role);
 END $$;
-
--- web's privileges. An earlier version granted more.
-REVOKE ALL ON visitors, resets FROM web;
-GRANT SELECT, UPDATE (visitor_count, epoch, counting) ON visitors TO web;
--- Not `at`: a reset that is dated 2099 would never be forgotten.
-GRANT SELECT, INSERT (id, sent_at), DELETE ON resets TO web;
 
 -- By default every role may fill the disk: with temporary tables,
 DO $$ BEGIN

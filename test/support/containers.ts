@@ -41,7 +41,10 @@ export async function startPostgres(): Promise<Store> {
   const container = await image('POSTGRES_IMAGE', port, 5432)
     .withEnvironment({ POSTGRES_USER: 'linode', POSTGRES_DB: 'linode', POSTGRES_PASSWORD: password })
     .withCopyFilesToContainer([
-      { source: join(ROOT, 'postgres', 'init.sql'), target: '/docker-entrypoint-initdb.d/init.sql' },
+      {
+        source: join(ROOT, 'postgres/migrations/0001_counter.sql'),
+        target: '/docker-entrypoint-initdb.d/1.sql',
+      },
     ])
     .withHealthCheck({
       // Over TCP: while the entrypoint prepares the data, a server answers on the local socket alone.

@@ -159,7 +159,7 @@ describe('PostgresCounter', () => {
   it('names the remedy when the row is missing', async () => {
     await raw.query('DELETE FROM visitors');
     try {
-      await expect(counter.read()).rejects.toThrow('run postgres/init.sql');
+      await expect(counter.read()).rejects.toThrow('run ./stack up, which migrates');
     } finally {
       await raw.query("INSERT INTO visitors (site_id, site_name) VALUES (1, 'linodeexample.com')");
     }

@@ -1,4 +1,4 @@
-/** postgres/init.sql, run again: on a database of today, and on one that an earlier version made. */
+/** The counter's tables, made again: on a database of today, and on one that an earlier version made. */
 import { readFile } from 'node:fs/promises';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -25,7 +25,7 @@ describe('the schema', () => {
 
   beforeAll(async () => {
     postgres = await startPostgres();
-    schema = await readFile('postgres/init.sql', 'utf8');
+    schema = await readFile('postgres/migrations/0001_counter.sql', 'utf8');
     admin = new Client(postgres.url);
     await admin.connect();
   });
@@ -101,13 +101,5 @@ describe('the schema', () => {
     const most = Number.MAX_SAFE_INTEGER;
     await db.query('UPDATE visitors SET visitor_count = $1, epoch = $1', [most]);
     expect(await row()).toMatchObject({ visitor_count: String(most), epoch: String(most) });
-  });
-
-  it('can be read by the single-user mode, which ends a statement at a semicolon and a blank line', async () => {
-    for (const file of ['postgres/init.sql', 'postgres/roles.sql']) {
-      for (const statement of (await readFile(file, 'utf8')).split(/;\n\n/)) {
-        expect((statement.match(/\$\$/g) ?? []).length % 2, statement).toBe(0);
-      }
-    }
   });
 });

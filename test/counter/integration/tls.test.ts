@@ -89,7 +89,7 @@ describe('TLS', () => {
         .withCopyContentToContainer(files)
         .withCopyFilesToContainer([
           {
-            source: join(import.meta.dirname, '../../../postgres/init.sql'),
+            source: join(import.meta.dirname, '../../../postgres/migrations/0001_counter.sql'),
             target: '/docker-entrypoint-initdb.d/init.sql',
           },
         ])

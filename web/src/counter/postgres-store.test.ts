@@ -9,7 +9,7 @@ it('counts where all connections share one session, and says once that it prepar
   timeout: 60_000,
 }, async () => {
   await using db = await PGlite.create();
-  await db.exec(await readFile('postgres/init.sql', 'utf8'));
+  await db.exec(await readFile('postgres/migrations/0001_counter.sql', 'utf8'));
   const server = new PGLiteSocketServer({ db, host: '127.0.0.1', port: 0, maxConnections: 10 });
   await server.start();
   const said: string[] = [];

@@ -109,5 +109,5 @@ function toRow(row: { visitor_count: string; epoch: string; counting: Row['count
 
 function required({ row }: { row: Row | undefined }): Row {
   if (row) return row;
-  throw new StoreError('Postgres: table visitors has no row with site_id 1: run postgres/init.sql');
+  throw new StoreError('Postgres: table visitors has no row with site_id 1: run ./stack up, which migrates');
 }

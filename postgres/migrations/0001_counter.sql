@@ -1,7 +1,5 @@
--- The schema. Postgres's container runs this at every start (entrypoint.sh); for any other Postgres run it by hand:
---   psql "$DATABASE_URL" -f postgres/init.sql
--- It may run any number of times: it never changes the count. No statement may contain a semicolon followed by a blank line,
--- which is where Postgres's single-user mode ends a statement.
+-- The counter's tables. It is one that may run again, on a database that an earlier version of this project made: it never
+-- changes the count. Another migration need not.
 
 CREATE TABLE IF NOT EXISTS visitors (
   site_id integer PRIMARY KEY,
