@@ -57,7 +57,7 @@ if [ -s "$PGDATA/PG_VERSION" ]; then
       refuse "the volume holds the database ${held% }, and docker-compose.yml names $POSTGRES_DB (x-names). Nothing is lost. Set it back, or \
 rename the database: ALTER DATABASE ${held% } RENAME TO $POSTGRES_DB"
       ;;
-    *'(x-names)'*) refuse "$(printf '%s\n' "$said" | sed -n 's/.*ERROR:  *//p' | head -n 1)" ;;
+    *'(x-names)'*) refuse "$(printf '%s\n' "$said" | sed -n '/(x-names)/s/^.*[A-Z]:  *//p' | head -n 1)" ;;
     esac
     printf '%s\n' "$said"
     refuse "roles.sql could not be applied to the database $POSTGRES_DB: see above."

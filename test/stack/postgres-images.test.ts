@@ -72,7 +72,7 @@ const ready = () =>
 const kept = () => stack.sql('SELECT seven FROM kept');
 
 const asWeb = async (query: string) => {
-  const psql = `PGPASSWORD=$(cat /run/secrets/web/password) psql -h 127.0.0.1 -U web -Atc '${query}'`;
+  const psql = `psql --host=127.0.0.1 --username="$APPLICATION_ROLE" -Atc '${query}'`;
   return (await stack.compose('exec', '-T', 'postgres', 'sh', '-c', psql)).trim();
 };
 
@@ -80,7 +80,7 @@ const asWeb = async (query: string) => {
 async function filled(image: string): Promise<void> {
   await up(image);
   await ready();
-  await stack.sql('CREATE TABLE kept AS SELECT 7 AS seven; GRANT SELECT ON kept TO web');
+  await stack.sql('CREATE TABLE kept AS SELECT 7 AS seven; GRANT SELECT ON kept TO PUBLIC');
   await stack.compose('down');
 }
 
@@ -143,11 +143,41 @@ describe('an image of another major version', () => {
   });
 });
 
+describe('a name that was changed in docker-compose.yml', () => {
+  it.each([
+    ['database', 'POSTGRES_DB', 'the volume holds the database NAME', 'ALTER DATABASE NAME RENAME TO other'],
+    ['owner', 'POSTGRES_USER', 'the volume belongs to the owner NAME', 'ALTER ROLE NAME RENAME TO other'],
+    [
+      'role',
+      'APPLICATION_ROLE',
+      'the volume has the application role NAME',
+      'ALTER ROLE NAME RENAME TO other',
+    ],
+  ])(
+    'as that of the %s stops Postgres on a volume that has the old one, with the remedy',
+    async (which, variable, cause, remedy) => {
+      await filled(BASE);
+      const name = JSON.parse(await stack.compose('config', '--format', 'json'))['x-names'][which];
+      await using directory = await mkdtempDisposable(join(tmpdir(), 'names-'));
+      const overlay = join(directory.path, 'names.yml');
+      await writeFile(overlay, `services: { postgres: { environment: { ${variable}: other } } }`);
+      const renamed = new Stack(stack.project, '0', [overlay]);
+      await renamed.compose('up', '--detach', 'postgres');
+      const line = await refusal();
+      expect(line).toContain(`${cause.replace('NAME', name)}, and docker-compose.yml names other`);
+      expect(line).toContain(remedy.replace('NAME', name));
+      await up(BASE);
+      await ready();
+      expect(await kept()).toBe('7');
+    },
+  );
+});
+
 it('a volume sorts text in the same order whichever C library an image has', async () => {
   await up(BASE);
   await ready();
   const provider = await stack.sql(
-    "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = 'linode'",
+    "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = current_database()",
   );
   expect(provider).toBe('b|C.UTF-8');
 });
