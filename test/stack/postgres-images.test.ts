@@ -177,7 +177,7 @@ it('a volume sorts text in the same order whichever C library an image has', asy
   await up(BASE);
   await ready();
   const provider = await stack.sql(
-    "SELECT datlocprovider, datlocale FROM pg_database WHERE datname = current_database()",
+    'SELECT datlocprovider, datlocale FROM pg_database WHERE datname = current_database()',
   );
   expect(provider).toBe('b|C.UTF-8');
 });
