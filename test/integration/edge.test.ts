@@ -164,6 +164,14 @@ describe('a request', () => {
     expect(response.headers.get('retry-after')).toBe('2');
   });
 
+  it('GET of which every replica dies takes two of them with it, and no third', async () => {
+    const { response, id } = await send('GET', '/?die-each=20');
+    expect(response.status).toBe(502);
+    expect(await executions(id)).toBe(2);
+    const running = await Promise.all(REPLICAS.map((replica) => inspect(replica, '{{.State.Running}}')));
+    expect(running.filter((state) => state === 'true')).toHaveLength(1);
+  });
+
   it.each([500, 502, 503, 504])(
     'that the application answers with %i is not repeated, nor its answer replaced',
     async (status) => {
@@ -249,6 +257,11 @@ describe('bodies', () => {
     expect(response.status).toBe(502);
     expect(await executions(id)).toBe(1);
   });
+});
+
+it('an answer with 7 kB of headers passes', async () => {
+  const { response } = await send('GET', `/?header-x-long=${'x'.repeat(7000)}`);
+  expect(response.headers.get('x-long')).toHaveLength(7000);
 });
 
 it.each([
@@ -393,7 +406,7 @@ describe('security headers', () => {
   const DEFAULTS = {
     'content-security-policy': "object-src 'none'; base-uri 'self'; frame-ancestors 'self'",
     'x-content-type-options': 'nosniff',
-    'referrer-policy': 'no-referrer',
+    'referrer-policy': 'strict-origin-when-cross-origin',
   };
   it('have defaults where the application says nothing, and in answers of NGINX', async () => {
     for (const path of ['/', '/healthz']) {
