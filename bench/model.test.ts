@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
+import { median } from '../test/support/median.ts';
 import type { Sample } from './measure.ts';
-import { median } from './median.ts';
 import { check, leastSquares, model, predict } from './model.ts';
 import { table } from './report.ts';
 

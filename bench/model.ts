@@ -2,9 +2,10 @@
  * What limits the throughput of visits: a batch costs what it costs however many visits are in it, so a visit costs
  * `visit + batch × batches a visit`, and the smaller the share of a replica in the visitors, the more batches there are.
  */
+
+import { median } from '../test/support/median.ts';
 import { markdown } from './markdown.ts';
 import type { Sample } from './measure.ts';
-import { median } from './median.ts';
 import { commits, cost, costOfAll, groups, rate } from './report.ts';
 
 /** A straight line y = a + b·x. */

@@ -40,7 +40,7 @@ const CONNECTIONS_A_REPLICA = 32;
 
 await using stack = await startArms(revisions);
 // In the fallback a visit costs something else.
-await until(() => stack.countsInRedis());
+await until(() => stack.isReady());
 
 async function sample(arm: string, count: number): Promise<Sample> {
   const taken = await measure(stack, arm, count, seconds);

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { median } from '../../bench/median.ts';
 import { subject } from '../subject.ts';
 import { startTimes } from '../support/first-answer.ts';
+import { median } from '../support/median.ts';
 import { container, figure, stack } from '../support/services.ts';
 import { attempt, inspect } from '../support/stack.ts';
 

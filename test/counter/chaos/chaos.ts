@@ -247,7 +247,7 @@ export async function runScenario(stack: Stack, scenario: Scenario): Promise<Res
   await sleep(300);
   await load.reset();
   await sleep(700);
-  await until(() => stack.countsInRedis());
+  await until(() => stack.isReady());
 
   const since = new Date().toISOString();
   const injected = performance.now();
@@ -256,7 +256,7 @@ export async function runScenario(stack: Stack, scenario: Scenario): Promise<Res
   await heal();
   const healed = performance.now();
   await until(() => normalAgain(load, healed) !== undefined, scenario.normalWithin);
-  await until(() => stack.countsInRedis());
+  await until(() => stack.isReady());
   await load.stop();
 
   const after = load.operations.filter(({ completed }) => completed > injected);
