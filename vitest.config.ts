@@ -77,6 +77,17 @@ export default defineConfig({
           sequence: { groupOrder: 4 },
         },
       },
+      {
+        extends: true,
+        test: {
+          name: 'example',
+          include: ['test/example/**/*.test.ts'],
+          // A whole run of tests, in another checkout.
+          testTimeout: 900_000,
+          hookTimeout: 300_000,
+          sequence: { groupOrder: 5 },
+        },
+      },
     ],
   },
 });

@@ -51,7 +51,7 @@ it('web holds no package manager, no shell, no compiler, no development dependen
     /(^|\/)(npm|npx|yarn|corepack|apt(-get)?|dpkg|apk|sh|bash|dash|busybox|tsc|esbuild|gcc|cc|curl|wget)$/;
   expect(paths.filter((path) => programs.test(path))).toEqual([]);
   const development =
-    /node_modules\/(typescript|vitest|testcontainers|supertest|@biomejs|@types)\/|\.test\.ts$/;
+    /node_modules\/(typescript|vitest|testcontainers|supertest|@biomejs|@types)\/|^app\/web\/.*\.test\.ts$/;
   expect(paths.filter((path) => development.test(path))).toEqual([]);
 });
 

@@ -49,7 +49,7 @@ export async function ended(
   cwd: string,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<Ended> {
-  return run(command, args, { cwd, env, timeout: 200_000, maxBuffer: 2 ** 24 }).then(
+  return run(command, args, { cwd, env, timeout: 900_000, maxBuffer: 2 ** 24 }).then(
     ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
     ({ code, stdout, stderr }) => ({ code, stdout, stderr }),
   );

@@ -1,7 +1,12 @@
 import { createServer, type RequestListener } from 'node:http';
+import { Server } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createHttpTerminator } from 'http-terminator';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
+
+/** How long requests may still come in on connections that stand when the shutdown begins (ms). */
+const LAST_REQUESTS_MS = 500;
 
 /** What serve() serves. */
 interface Served {
@@ -50,9 +55,15 @@ export function serve(
 
   async function shutdown(signal: NodeJS.Signals): Promise<void> {
     log.info({ signal }, 'shutting down');
-    // First of all refuse new connections, so that NGINX asks another replica: http-terminator does it last.
-    server.close();
+    // First of all refuse new connections, so that NGINX asks another replica: http-terminator does it last. And http's own
+    // close() would close idle connections, into which NGINX may be sending a request just now: it may not repeat a POST.
+    Server.prototype.close.call(server);
     stopping.abort();
+    // Under load NGINX uses each of its connections once more, and finds it closed by the answer.
+    server.prependListener('request', (_req, res) => {
+      res.shouldKeepAlive = false;
+    });
+    await sleep(LAST_REQUESTS_MS);
     await terminator.terminate().catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ERR_SERVER_NOT_RUNNING') throw error;
     });

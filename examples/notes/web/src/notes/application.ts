@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { compare, hash } from 'bcrypt';
 import express, { type Response, Router } from 'express';
 import { refuse } from '../answer.ts';
-import type { Application, Given, Readiness } from '../app.ts';
+import { type Application, type Given, type Readiness, requestId } from '../app.ts';
 import type { Settings } from '../config.ts';
 import { Postgres, prepared } from '../connect-postgres.ts';
 import { RedisConnection } from '../connect-redis.ts';
@@ -65,6 +65,7 @@ export function createApplication({ config, log, stopping }: Given<NotesConfig>)
     const [note] = (await postgres.query(INSERT, [text, hashed])).rows;
     // Without Redis the note is written all the same, and nobody is told.
     await publisher.ask(publisher.client.publish('notes', JSON.stringify(note))).catch(() => {});
+    log.info({ requestId: requestId(req), id: note.id }, 'note written');
     res.status(201).location(`${req.protocol}://${req.host}/notes/${note.id}`).json(note);
   });
   routes.get('/notes/:id', async (req, res) => {

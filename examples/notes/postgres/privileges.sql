@@ -1,0 +1,1 @@
+-- Nothing: the application's role may read and write all rows of all tables, which is the default (roles.sql).

@@ -1,0 +1,49 @@
+/** Another application on this stack, made by the commands of docs/make-it-yours.md, and tested by its own `./stack test`. */
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Checkout, ended } from '../support/checkout.ts';
+import { CHECKOUT, freePort } from '../support/containers.ts';
+
+let checkout: Checkout;
+let env: NodeJS.ProcessEnv;
+
+/** The shell commands of the page, in their order. */
+async function commands(): Promise<string[]> {
+  const page = await readFile('docs/make-it-yours.md', 'utf8');
+  return [...page.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, block = '']) => block);
+}
+const sh = (script: string) => ended('sh', ['-e', '-c', script], checkout.path, env);
+
+beforeAll(async () => {
+  checkout = await Checkout.copy();
+  env = { ...process.env, COMPOSE_PROJECT_NAME: `example-${CHECKOUT}`, HTTP_PORT: String(await freePort()) };
+});
+afterAll(async () => {
+  await sh('docker compose down --volumes --rmi local');
+  await checkout[Symbol.asyncDispose]();
+});
+
+it('is made by the commands of the page', async () => {
+  const blocks = await commands();
+  expect(blocks.at(-1)).toBe('./stack up\n./stack test\n');
+  const { code, stderr } = await sh(blocks.slice(0, -1).join(''));
+  expect([code, stderr]).toEqual([0, expect.any(String)]);
+});
+
+it('comes up by ./stack up', async () => {
+  const { code, stderr } = await sh('./stack up');
+  expect([code, stderr]).toEqual([0, expect.stringContaining('The stack is up')]);
+  const page = await fetch(`http://localhost:${env.HTTP_PORT}`);
+  expect(await page.text()).toContain('<title>Notes</title>');
+});
+
+// What takes longest and knows nothing of the application is left to this project's own run.
+it('passes the commandments, hardening and its own tests by ./stack test', async () => {
+  const { code, stdout, stderr } = await sh(
+    './stack test --project unit --project stack web commandments hardening notes',
+  );
+  expect([code, `${stdout}${stderr}`.slice(-6000)]).toEqual([
+    0,
+    expect.stringMatching(/\n\d{2,} passed, 0 failed\s*$/),
+  ]);
+});
