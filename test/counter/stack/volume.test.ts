@@ -1,8 +1,10 @@
 /** Volumes that earlier versions of this project made, without a table of migrations: what the present one makes of them. */
-import { readFile } from 'node:fs/promises';
+import { mkdtempDisposable, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { CHECKOUT } from '../../support/containers.ts';
-import { Stack } from '../../support/stack.ts';
+import { attempt, Stack } from '../../support/stack.ts';
 
 const stack = new Stack(`volume-${CHECKOUT}`, '0');
 const MIGRATION = 'postgres/migrations/0001_counter.sql';
@@ -72,4 +74,23 @@ it.each<[string, () => Promise<string>]>([
   expect(await stack.sql('SELECT version, name FROM schema_migrations ORDER BY version LIMIT 1')).toBe(
     '1|0001_counter',
   );
+});
+
+it('a dump, restored into a new volume, has its migrations: none is applied again', async () => {
+  await start();
+  await migrate();
+  await stack.sql('UPDATE visitors SET visitor_count = 7');
+  await using directory = await mkdtempDisposable(join(tmpdir(), 'dump-'));
+  const file = join(directory.path, 'count.sql');
+  /** The options of README.md, 'Upgrade Postgres'. */
+  const type = (command: string) =>
+    attempt('sh', '-c', `docker compose --project-name ${stack.project} exec -T postgres ${command} ${file}`);
+  expect(await type('pg_dump --clean --if-exists >')).toMatchObject({ code: 0 });
+  await stack.compose('down', '--volumes');
+  await start();
+  await migrate();
+  expect(await type('psql --quiet --set ON_ERROR_STOP=1 <')).toMatchObject({ code: 0 });
+  expect(await migrate()).toBe('');
+  expect(await schema()).toBe(fresh);
+  expect(await stack.sql('SELECT visitor_count FROM visitors')).toBe('7');
 });
