@@ -1,6 +1,6 @@
 /** Migrations on a stack that serves: what they leave, and what a failing one does not touch. */
 import { execFile } from 'node:child_process';
-import { mkdtempDisposable, readFile, writeFile } from 'node:fs/promises';
+import { mkdtempDisposable, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -332,9 +332,11 @@ describe('a site that serves', () => {
       message,
     );
   };
-  const migration = async (place: number, name: string) => {
-    const number = String(Object.keys(await own()).length + place).padStart(4, '0');
-    return join(checkout.path, `postgres/migrations/${number}_${name}.sql`);
+  /** The path of a new migration, which has the next number. */
+  const migration = async (name: string) => {
+    const folder = join(checkout.path, 'postgres/migrations');
+    const number = String((await readdir(folder)).length + 1).padStart(4, '0');
+    return join(folder, `${number}_${name}.sql`);
   };
 
   beforeAll(async () => {
@@ -362,7 +364,7 @@ describe('a site that serves', () => {
     await subject.write(address);
     const before = await web();
     expect(before).toHaveLength(2);
-    const file = await migration(1, 'broken');
+    const file = await migration('broken');
     await writeFile(file, 'CREATE TABLE half (a integer);\nSELECT nonsense;');
     // A change that would replace web.
     const dockerfile = join(checkout.path, 'web/Dockerfile');
@@ -383,7 +385,7 @@ describe('a site that serves', () => {
 
   it('keeps Postgres as it is when a commit adds a migration', async () => {
     const before = await ids('postgres');
-    await writeFile(await migration(2, 'added'), 'CREATE TABLE added (a integer);');
+    await writeFile(await migration('added'), 'CREATE TABLE added (a integer);');
     await commit('add a table');
     expect(await stack('up')).toMatchObject({ code: 0 });
     const psql = ['exec', '-T', 'postgres', 'psql', '-Atc', "SELECT to_regclass('added')"];
@@ -392,7 +394,7 @@ describe('a site that serves', () => {
   });
 
   it('is not said to have a migration that failed when something else fails after one', async () => {
-    await writeFile(await migration(3, 'right'), 'CREATE TABLE right_one (a integer);');
+    await writeFile(await migration('right'), 'CREATE TABLE right_one (a integer);');
     const { code, stderr } = await ended('./stack', ['up'], checkout.path, { ...env, LOG_LEVEL: 'wrong' });
     expect(code).toBe(1);
     expect(stderr).toContain('_right');
