@@ -406,6 +406,13 @@ describe('a site that serves', () => {
     await compose('down', '--volumes');
     await compose('up', '--detach');
     await until(() => subject.write(address).then(() => true));
-    expect(await ids('web')).toHaveLength(2);
+    const once = await compose('ps', '--all', '--quiet', 'migrate');
+    const [code, migrated = ''] = (await inspect(once, '{{.State.ExitCode}} {{.State.FinishedAt}}')).split(
+      ' ',
+    );
+    expect(code).toBe('0');
+    const began = await Promise.all((await ids('web')).map((id) => inspect(id, '{{.State.StartedAt}}')));
+    expect(began).toHaveLength(2);
+    for (const time of began) expect(Date.parse(time)).toBeGreaterThanOrEqual(Date.parse(migrated));
   });
 });
