@@ -14,6 +14,7 @@ if (!process.env.DATABASE_URL && !process.env.DATABASE_URL_FILE && !process.env.
   const data = process.env.DATA || join(root, '.data', 'postgres');
   await mkdir(data, { recursive: true });
   const db = await PGlite.create(data);
+  await db.exec("SELECT set_config('stack.role', current_user, false)");
   await migrate(db, join(root, 'postgres', 'migrations'));
   // The application speaks to it as to any Postgres, over a socket: nothing in it knows the difference.
   const server = new PGLiteSocketServer({ db, host: '127.0.0.1', port: 0, maxConnections: 10 });
@@ -28,16 +29,20 @@ console.log(`Try: curl localhost:${process.env.PORT || 8000}`);
 
 await import('../web/src/main.ts');
 
-/** As postgres/migrate.sh, but for its checks. */
+/** As postgres/migrate.sh, but for its checks: each file once, in a transaction unless its first line refuses one. */
 async function migrate(db: PGlite, directory: string): Promise<void> {
-  await db.exec('CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY)');
-  for (const name of (await readdir(directory)).toSorted()) {
+  await db.exec('CREATE TABLE IF NOT EXISTS public.schema_migrations (name text PRIMARY KEY)');
+  for (const name of (await readdir(directory)).filter((file) => file.endsWith('.sql')).toSorted()) {
+    const found = await db.query('SELECT FROM public.schema_migrations WHERE name = $1', [name]);
+    if (found.rows.length > 0) continue;
     const file = await readFile(join(directory, name), 'utf8');
-    await db.transaction(async (transaction) => {
-      const { rows } = await transaction.query('SELECT FROM schema_migrations WHERE name = $1', [name]);
-      if (rows.length > 0) return;
-      await transaction.exec(file);
-      await transaction.query('INSERT INTO schema_migrations VALUES ($1)', [name]);
-    });
+    const apply = async (session: Pick<PGlite, 'exec' | 'query'>) => {
+      await session.exec(file);
+      await session.query('INSERT INTO public.schema_migrations VALUES ($1)', [name]);
+    };
+    if (file.startsWith('-- no transaction')) await apply(db);
+    else await db.transaction(apply);
+    // Here the owner is the application's role, too.
+    await db.exec("RESET ALL; SELECT set_config('stack.role', current_user, false)");
   }
 }

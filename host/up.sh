@@ -26,7 +26,9 @@ label_images() {
   LABEL_SOURCE=$(git config --get remote.origin.url | sed 's,//[^/]*@,//,')
   export LABEL_SOURCE
   label NGINX nginx
-  label POSTGRES postgres
+  # Two images of one folder: a new migration makes another image of migrate alone, and Postgres goes on.
+  label POSTGRES postgres ':(exclude)postgres/migrate.sh' ':(exclude)postgres/migrations' ':(exclude)postgres/privileges.sql'
+  label MIGRATE postgres ':(exclude)postgres/entrypoint.sh' ':(exclude)postgres/roles.sql'
   # What reaches web's build: as in .dockerignore, which leaves out everything, then lets in (!), then leaves out again.
   set -- .dockerignore
   while read -r pattern; do
@@ -78,7 +80,7 @@ if ! [ -e "$log.ok" ]; then
     die 'a port of this machine is taken, see above: stop what listens there, or choose another: HTTP_PORT=8080 ./stack up
 (The other services run; ./stack down stops them.)'
   fi
-  if grep -q '^migrate: ' "$log"; then die "a migration failed, see above: web was not replaced. Mend the migration, and call ./stack up again."; fi
+  if grep -q '^migrate failed: ' "$log"; then die "a migration failed, see above: web was not replaced. Mend the migration, and call ./stack up again."; fi
   if grep -q 'no space left on device' "$log"; then die "the disk is full: \`docker system prune\` may help."; fi
   die 'the stack did not start: see above, and ./stack logs'
 fi

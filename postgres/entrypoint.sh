@@ -36,10 +36,29 @@ POSTGRES_IMAGE to an image of Postgres $(cat "$held"), or upgrade: README.md, 'U
 Postgres 18 or newer. Set POSTGRES_IMAGE, or leave it out."
 fi
 
+# They become words of a command and fields of a line, here and in migrate.sh.
+case "$POSTGRES_DB$POSTGRES_USER$APPLICATION_ROLE" in *[!A-Za-z0-9_-]*)
+  refuse 'a name in docker-compose.yml (x-names) has a character other than letters, digits, _ and -.' ;;
+esac
+# The one is a superuser, and the other must not be.
+[ "$POSTGRES_USER" != "$APPLICATION_ROLE" ] ||
+  refuse "owner and role are both $POSTGRES_USER in docker-compose.yml (x-names): give the application a role of its own."
+
 # With it psql and pg_dump work in this container without a question, and the health check logs in as the application does: the
 # container's user can read the passwords anyway.
 (umask 077 && printf '*:*:*:%s:%s\n' "$POSTGRES_USER" "$(cat "$POSTGRES_PASSWORD_FILE")" \
   "$APPLICATION_ROLE" "$(cat /run/secrets/web/password)" > "$PGPASSFILE")
+
+# A name of the volume that docker-compose.yml does not have. Postgres has to be stopped for the command, since it restarts again
+# and again, and two that write one volume destroy it.
+# Usage: refuse_name KIND HELD CONFIGURED STATEMENT...
+refuse_name() {
+  kind=$1 held=$2 configured=$3
+  shift 3
+  refuse "the volume holds the $kind $held, and docker-compose.yml names $configured (x-names). Nothing is lost. Set it back, or rename \
+it: docker compose stop postgres && printf '%s\n'$(printf " '%s'" "$@") | docker compose run --rm --no-deps --no-TTY --entrypoint postgres \
+postgres --single template1 > /dev/null && docker compose start postgres"
+}
 
 # On an empty volume the image's entrypoint runs roles.sql, by psql. On any other it runs here, in single-user mode, before the
 # server starts: no session can interfere, and no password is needed. A crash is recovered from on the way.
@@ -50,18 +69,34 @@ if [ -s "$PGDATA/PG_VERSION" ]; then
   # Names without spaces: three words each.
   # shellcheck disable=SC2086
   if ! said=$(postgres --single -j $names -c exit_on_error=on "$POSTGRES_DB" < "$SCRIPTS/roles.sql" 2>&1 > /dev/null); then
-    case "$said" in
-    *"database \"$POSTGRES_DB\" does not exist"*)
-      held=$(echo 'SELECT datname FROM pg_database WHERE NOT datistemplate' | postgres --single postgres 2> /dev/null |
-        sed -n 's/.*datname = "\([^"]*\)".*/\1/p' | grep -vx postgres | tr '\n' ' ')
-      refuse "the volume holds the database ${held% }, and docker-compose.yml names $POSTGRES_DB (x-names). Nothing is lost. Set it back, or \
-rename the database: ALTER DATABASE ${held% } RENAME TO $POSTGRES_DB"
+    # Only the error ends with the name: what follows it quotes the statement.
+    cause=$(printf '%s\n' "$said" | sed -n 's/.*\(the volume holds the [a-z]* [^ ]*\)$/\1/p; s/.*\(database ".*" does not exist\)$/\1/p' | head -n 1)
+    held=${cause##* }
+    case "$cause" in
+    'the volume holds the owner '*)
+      # Nobody can rename the role of their own session.
+      refuse_name owner "$held" "$POSTGRES_USER" 'CREATE ROLE renaming SUPERUSER' 'SET SESSION AUTHORIZATION renaming' \
+        "ALTER ROLE \"$held\" RENAME TO \"$POSTGRES_USER\"" 'RESET SESSION AUTHORIZATION' 'DROP ROLE renaming'
       ;;
-    *'(x-names)'*) refuse "$(printf '%s\n' "$said" | sed -n '/(x-names)/s/^.*[A-Z]:  *//p' | head -n 1)" ;;
+    'the volume holds the role '*)
+      refuse_name role "$held" "$APPLICATION_ROLE" "ALTER ROLE \"$held\" RENAME TO \"$APPLICATION_ROLE\""
+      ;;
+    "database \"$POSTGRES_DB\" does not exist")
+      # The oldest is the one that the volume was made with. initdb makes `postgres`, and roles.sql a role that logs in: without that
+      # role the preparation did not come to its end.
+      held=$(echo "SELECT datname FROM pg_database WHERE NOT datistemplate AND (datname <> 'postgres' OR EXISTS \
+(SELECT FROM pg_roles WHERE rolcanlogin AND NOT rolsuper)) ORDER BY datname = 'postgres', oid LIMIT 1" |
+        postgres --single template1 2> /dev/null | sed -n 's/.*datname = "\([^"]*\)".*/\1/p')
+      [ -n "$held" ] || refuse "the first start on this volume was cut off before it made the database $POSTGRES_DB. Nothing was in it yet. \
+Begin again with an empty one: docker compose down --volumes"
+      refuse_name database "$held" "$POSTGRES_DB" "ALTER DATABASE \"$held\" RENAME TO \"$POSTGRES_DB\""
+      ;;
     esac
     printf '%s\n' "$said"
     refuse "roles.sql could not be applied to the database $POSTGRES_DB: see above."
   fi
+  # What a recovery said.
+  [ -z "$said" ] || printf '%s\n' "$said"
 fi
 # For psql, by which the image's entrypoint runs roles.sql.
 export PGOPTIONS="$names"

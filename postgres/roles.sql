@@ -3,17 +3,15 @@
 -- A superuser runs it. No statement may contain a semicolon followed by a blank line, which is where Postgres's single-user mode
 -- ends a statement.
 
--- A name that was changed in docker-compose.yml, and not in the volume, would leave the data to a role that nobody uses.
-DO $$ DECLARE role text := current_setting('stack.role'); owner text := current_setting('stack.owner'); other text; BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = owner AND rolsuper) THEN
-    SELECT string_agg(rolname, ', ') INTO other FROM pg_roles WHERE rolsuper;
-    RAISE EXCEPTION 'the volume belongs to the owner %, and docker-compose.yml names % (x-names). Set it back, or rename the owner: ALTER ROLE % RENAME TO %', other, owner, other, owner;
-  END IF;
+-- A name that was changed in docker-compose.yml, and not in the volume, would leave the data to a role that nobody uses. entrypoint.sh
+-- reads the name after "holds the", and adds the remedy.
+DO $$ DECLARE role text := current_setting('stack.role'); held text; BEGIN
+  -- current_user is the superuser of initdb, here and where psql runs this.
+  IF current_user <> current_setting('stack.owner') THEN RAISE EXCEPTION 'the volume holds the owner %', current_user; END IF;
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
-    SELECT string_agg(rolname, ', ') INTO other FROM pg_roles WHERE rolcanlogin AND NOT rolsuper;
-    IF other IS NOT NULL THEN
-      RAISE EXCEPTION 'the volume has the application role %, and docker-compose.yml names % (x-names). Set it back, or rename the role: ALTER ROLE % RENAME TO %', other, role, other, role;
-    END IF;
+    -- The oldest is the application's: the line below made it when the volume was new.
+    SELECT rolname INTO held FROM pg_roles WHERE rolcanlogin AND NOT rolsuper ORDER BY oid LIMIT 1;
+    IF held IS NOT NULL THEN RAISE EXCEPTION 'the volume holds the role %', held; END IF;
     EXECUTE format('CREATE ROLE %I', role);
   END IF;
 END $$;

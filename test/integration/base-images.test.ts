@@ -54,10 +54,11 @@ const TOOLS: Record<string, string[]> = {
   // curl: its health check.
   NGINX: ['nginx', 'curl'],
   REDIS: ['redis-server', 'redis-cli'],
-  // The second row: postgres/entrypoint.sh. The last: docker-compose.yml, passwords.
+  // The second row: postgres/entrypoint.sh. The third: postgres/migrate.sh. The last: docker-compose.yml, passwords.
   POSTGRES: [
     ...['sh', 'postgres', 'psql', 'pg_isready', 'docker-entrypoint.sh', 'cat', 'rmdir', 'ln'],
     ...['id', 'stat', 'sed', 'chown', 'pg_dump'],
+    ...['basename', 'sha256sum', 'grep'],
     ...['head', 'base64', 'tr', 'chmod', 'mv'],
   ],
 };

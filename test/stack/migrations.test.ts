@@ -1,6 +1,6 @@
 /** Migrations on a stack that serves: what they leave, and what a failing one does not touch. */
 import { execFile } from 'node:child_process';
-import { mkdtempDisposable, readFile, writeFile } from 'node:fs/promises';
+import { mkdtempDisposable, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -9,7 +9,7 @@ import { subject } from '../subject.ts';
 import { Checkout, ended } from '../support/checkout.ts';
 import { CHECKOUT, freePort } from '../support/containers.ts';
 import { until } from '../support/faults.ts';
-import { attempt, Stack } from '../support/stack.ts';
+import { attempt, inspect, Stack } from '../support/stack.ts';
 
 const run = promisify(execFile);
 
@@ -147,6 +147,29 @@ describe('a database', () => {
     ).toBe('t');
   });
 
+  it('takes a file that sets what its session has, as those of pg_dump do, and the next file begins anew', async () => {
+    const files = {
+      ...first,
+      [next]: `SELECT pg_catalog.set_config('search_path', '', false); SET lock_timeout = '1h'; ${THINGS.replaceAll(
+        / (things|numbers)\b/g,
+        ' public.$1',
+      )}`,
+      [named(2, 'settings')]:
+        "CREATE TABLE settings AS SELECT current_setting('lock_timeout') AS lock_timeout;",
+    };
+    expect(await migrate(stack, files, 'MIGRATE_LOCK_TIMEOUT=4s')).toMatchObject({ code: 0 });
+    expect(await stack.sql('SELECT lock_timeout FROM settings')).toBe('4s');
+  });
+
+  it('takes an older version of the application, whose files lack the last one', async () => {
+    await migrate(stack, { ...first, [next]: THINGS });
+    const { code, output } = await migrate(stack, first);
+    expect(code).toBe(0);
+    expect(output).toContain(
+      `the database has migrations that these files lack: ${next.replace('.sql', '')}`,
+    );
+  });
+
   it.each<[string, (files: Record<string, string>) => Record<string, string>, RegExp]>([
     [
       'was applied and then changed',
@@ -162,6 +185,21 @@ describe('a database', () => {
       'has the number of another',
       () => ({ [next]: THINGS, [named(1, 'twice')]: 'SELECT 1;' }),
       /comes \d+_twice\.sql: number it/,
+    ],
+    [
+      'has the number of one that was applied',
+      () => ({ [named(1, 'other')]: 'SELECT 1;' }),
+      /_things was applied under the number of \d+_other: restore its file/,
+    ],
+    [
+      'ends the transaction by itself',
+      () => ({ [next]: THINGS, [named(2, 'half')]: 'BEGIN;\nCREATE TABLE half ();\nCOMMIT;\nSELECT 1 / 0;' }),
+      /_half\.sql begins or ends a transaction: remove BEGIN and COMMIT/,
+    ],
+    [
+      'has a name that SQL would read',
+      () => ({ [next]: THINGS, [named(2, "it's")]: 'SELECT 1;' }),
+      /it's\.sql is no name of a migration/,
     ],
     [
       'has no number',
@@ -181,6 +219,45 @@ describe('a database', () => {
     expect(await stack.sql('SELECT count(*) FROM things')).toBe('1');
   });
 
+  it('refuses a file whose number is lower than the last one applied', async () => {
+    const files = { ...first, [next]: THINGS, [named(2, 'more')]: 'SELECT 1;' };
+    await migrate(stack, files);
+    await stack.sql(`DELETE FROM schema_migrations WHERE name = '${next.replace('.sql', '')}'`);
+    const { code, output } = await migrate(stack, files);
+    expect([code, output]).toEqual([
+      1,
+      expect.stringMatching(/_things comes after \d+_more, which was applied/),
+    ]);
+  });
+
+  it('waits for another migrate for longer than Postgres lets a transaction last', async () => {
+    await stack.sql("ALTER ROLE CURRENT_USER SET transaction_timeout = '500ms'");
+    const holding = 'SET transaction_timeout = 0; SELECT pg_advisory_lock(hashtext($$migrate$$))';
+    const held = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted";
+    const holder = stack.compose(
+      'exec',
+      '-T',
+      'postgres',
+      'psql',
+      '-c',
+      holding,
+      '-c',
+      'SELECT pg_sleep(60)',
+    );
+    const ended = holder.catch(() => {});
+    await until(async () => (await stack.sql(held)) !== '');
+    const waiting = migrate(stack, { ...first, [next]: THINGS });
+    const waited = `SELECT count(*) FROM pg_stat_activity
+      WHERE application_name = 'migrate' AND wait_event = 'advisory' AND clock_timestamp() - query_start > '1s'`;
+    await until(async () => (await stack.sql(waited)) === '1');
+    await stack.sql(`SELECT pg_terminate_backend(pid) FROM (${held}) AS holder`);
+    await ended;
+    expect(await waiting).toEqual({
+      code: 0,
+      output: expect.stringContaining('waits for another migrate, 60 s at most'),
+    });
+  });
+
   it('that somebody holds a lock in is waited for, and then left alone', async () => {
     await migrate(stack, { ...first, [next]: THINGS });
     const holder = stack.sql('BEGIN; LOCK TABLE things; SELECT pg_sleep(8)').catch(() => {});
@@ -195,33 +272,40 @@ describe('a database', () => {
     expect(await migrate(stack, files)).toMatchObject({ code: 0 });
   });
 
+  /** Postgres's own health check, run now. */
+  const health = async () => {
+    const [id = ''] = await stack.containers('postgres');
+    const [, ...command]: string[] = JSON.parse(await inspect(id, '{{json .Config.Healthcheck.Test}}'));
+    return attempt('docker', 'exec', id, ...command);
+  };
+
   it.each([
-    ['another password', "ALTER ROLE web PASSWORD 'other'"],
-    ['a role that may not log in', 'ALTER ROLE web NOLOGIN'],
-    ['no room for a session', 'ALTER ROLE web CONNECTION LIMIT 0'],
+    ['another password', 'ALTER ROLE ROLE PASSWORD $$other$$'],
+    ['a role that may not log in', 'ALTER ROLE ROLE NOLOGIN'],
+    ['no room for a session', 'ALTER ROLE ROLE CONNECTION LIMIT 0'],
+    ['another name of the database', 'ALTER DATABASE DATABASE RENAME TO other'],
   ])('with %s is not healthy', async (_what, statement) => {
-    const health = async () => {
-      const test = (await stack.compose('config', '--format', 'json')) || '{}';
-      const [, ...command]: string[] = JSON.parse(test).services.postgres.healthcheck.test;
-      return attempt(
-        'docker',
-        'compose',
-        '--project-name',
-        stack.project,
-        'exec',
-        '-T',
-        'postgres',
-        ...command,
-      );
-    };
     expect(await health()).toMatchObject({ code: 0 });
-    await stack.sql(
-      statement.replace(
-        'web',
-        await stack.sql('SELECT rolname FROM pg_roles WHERE rolcanlogin AND NOT rolsuper'),
-      ),
-    );
+    const { role, database } = JSON.parse(await stack.compose('config', '--format', 'json'))['x-names'];
+    const sql = statement
+      .replace(/(?<=ROLE )ROLE/, `"${role}"`)
+      .replace(/(?<=DATABASE )DATABASE/, `"${database}"`);
+    await stack.compose('exec', '-T', 'postgres', 'psql', '--dbname', 'template1', '-c', sql);
     expect((await health()).code).not.toBe(0);
+  });
+
+  it('that does not answer a login is not healthy, within the time that Docker gives', async () => {
+    const [id = ''] = await stack.containers('postgres');
+    const pid = Number(await inspect(id, '{{.State.Pid}}'));
+    expect(pid).toBeGreaterThan(0);
+    // The server alone, so that the health check itself goes on. From this machine: inside, process 1 ignores it.
+    process.kill(pid, 'SIGSTOP');
+    try {
+      const { code, output } = await health();
+      expect([code, output]).toEqual([2, expect.stringContaining('timeout expired')]);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
   });
 });
 
@@ -230,14 +314,36 @@ describe('a site that serves', () => {
   let address: string;
   let env: NodeJS.ProcessEnv;
   const stack = (...args: string[]) => ended('./stack', args, checkout.path, env);
-  const web = async () =>
-    (await run('docker', ['compose', 'ps', '--quiet', 'web'], { cwd: checkout.path, env })).stdout
-      .trim()
-      .split('\n')
-      .toSorted();
+  const compose = async (...args: string[]) =>
+    (await run('docker', ['compose', ...args], { cwd: checkout.path, env })).stdout.trim();
+  const ids = async (service: string) => (await compose('ps', '--quiet', service)).split('\n').toSorted();
+  const web = () => ids('web');
+  const git = (...args: string[]) => run('git', args, { cwd: checkout.path });
+  const commit = async (message: string) => {
+    await git('add', '--all');
+    await git(
+      '-c',
+      'user.name=Test',
+      '-c',
+      'user.email=test@example.com',
+      'commit',
+      '--quiet',
+      '-m',
+      message,
+    );
+  };
+  /** The path of a new migration, which has the next number. */
+  const migration = async (name: string) => {
+    const folder = join(checkout.path, 'postgres/migrations');
+    const number = String((await readdir(folder)).length + 1).padStart(4, '0');
+    return join(folder, `${number}_${name}.sql`);
+  };
 
   beforeAll(async () => {
     checkout = await Checkout.copy();
+    // With it the images are labelled.
+    await git('init', '--quiet');
+    await commit('begin');
     const port = await freePort();
     address = `http://localhost:${port}`;
     env = {
@@ -258,8 +364,7 @@ describe('a site that serves', () => {
     await subject.write(address);
     const before = await web();
     expect(before).toHaveLength(2);
-    const number = String(Object.keys(await own()).length + 1).padStart(4, '0');
-    const file = join(checkout.path, `postgres/migrations/${number}_broken.sql`);
+    const file = await migration('broken');
     await writeFile(file, 'CREATE TABLE half (a integer);\nSELECT nonsense;');
     // A change that would replace web.
     const dockerfile = join(checkout.path, 'web/Dockerfile');
@@ -267,9 +372,7 @@ describe('a site that serves', () => {
     await writeFile(dockerfile, `${kept}\nLABEL changed=yes\n`);
     const { code, stderr } = await stack('up');
     expect(code).toBe(1);
-    expect(stderr).toMatch(
-      new RegExp(`${number}_broken\\.sql:2: ERROR: {2}column "nonsense" does not exist`),
-    );
+    expect(stderr).toMatch(/\/migrations\/\d{4}_broken\.sql:2: ERROR: {2}column "nonsense" does not exist/);
     expect(stderr).toContain('a migration failed, see above: web was not replaced');
     expect(await web()).toEqual(before);
     await subject.write(address);
@@ -278,5 +381,38 @@ describe('a site that serves', () => {
     expect(await stack('up')).toMatchObject({ code: 0 });
     expect(await web()).not.toEqual(before);
     await subject.write(address);
+  });
+
+  it('keeps Postgres as it is when a commit adds a migration', async () => {
+    const before = await ids('postgres');
+    await writeFile(await migration('added'), 'CREATE TABLE added (a integer);');
+    await commit('add a table');
+    expect(await stack('up')).toMatchObject({ code: 0 });
+    const psql = ['exec', '-T', 'postgres', 'psql', '-Atc', "SELECT to_regclass('added')"];
+    expect(await compose(...psql)).toBe('added');
+    expect(await ids('postgres')).toEqual(before);
+  });
+
+  it('is not said to have a migration that failed when something else fails after one', async () => {
+    await writeFile(await migration('right'), 'CREATE TABLE right_one (a integer);');
+    const { code, stderr } = await ended('./stack', ['up'], checkout.path, { ...env, LOG_LEVEL: 'wrong' });
+    expect(code).toBe(1);
+    expect(stderr).toContain('_right');
+    expect(stderr).not.toContain('a migration failed');
+    expect(await stack('up')).toMatchObject({ code: 0 });
+  });
+
+  it('begins with `docker compose up` alone, which migrates an empty volume before it starts web', async () => {
+    await compose('down', '--volumes');
+    await compose('up', '--detach');
+    await until(() => subject.write(address).then(() => true));
+    const once = await compose('ps', '--all', '--quiet', 'migrate');
+    const [code, migrated = ''] = (await inspect(once, '{{.State.ExitCode}} {{.State.FinishedAt}}')).split(
+      ' ',
+    );
+    expect(code).toBe('0');
+    const began = await Promise.all((await ids('web')).map((id) => inspect(id, '{{.State.StartedAt}}')));
+    expect(began).toHaveLength(2);
+    for (const time of began) expect(Date.parse(time)).toBeGreaterThanOrEqual(Date.parse(migrated));
   });
 });

@@ -145,32 +145,80 @@ describe('an image of another major version', () => {
 
 describe('a name that was changed in docker-compose.yml', () => {
   it.each([
-    ['database', 'POSTGRES_DB', 'the volume holds the database NAME', 'ALTER DATABASE NAME RENAME TO other'],
-    ['owner', 'POSTGRES_USER', 'the volume belongs to the owner NAME', 'ALTER ROLE NAME RENAME TO other'],
-    [
-      'role',
-      'APPLICATION_ROLE',
-      'the volume has the application role NAME',
-      'ALTER ROLE NAME RENAME TO other',
-    ],
+    ['database', 'POSTGRES_DB'],
+    ['owner', 'POSTGRES_USER'],
+    ['role', 'APPLICATION_ROLE'],
   ])(
-    'as that of the %s stops Postgres on a volume that has the old one, with the remedy',
-    async (which, variable, cause, remedy) => {
+    'as that of the %s stops Postgres on a volume that has the old one, and the command that it names renames it',
+    async (which, variable) => {
       await filled(BASE);
-      const name = JSON.parse(await stack.compose('config', '--format', 'json'))['x-names'][which];
+      const names = JSON.parse(await stack.compose('config', '--format', 'json'))['x-names'];
       await using directory = await mkdtempDisposable(join(tmpdir(), 'names-'));
       const overlay = join(directory.path, 'names.yml');
-      await writeFile(overlay, `services: { postgres: { environment: { ${variable}: other } } }`);
+      // A name that SQL takes in quotes alone.
+      await writeFile(overlay, `services: { postgres: { environment: { ${variable}: other-1 } } }`);
       const renamed = new Stack(stack.project, '0', [overlay]);
       await renamed.compose('up', '--detach', 'postgres');
       const line = await refusal();
-      expect(line).toContain(`${cause.replace('NAME', name)}, and docker-compose.yml names other`);
-      expect(line).toContain(remedy.replace('NAME', name));
-      await up(BASE);
+      expect(line).toContain(
+        `the volume holds the ${which} ${names[which]}, and docker-compose.yml names other-1`,
+      );
+      const [, command = ''] = /or rename it: (docker compose .*)$/.exec(line) ?? [];
+      vi.stubEnv('COMPOSE_PROJECT_NAME', stack.project);
+      vi.stubEnv('COMPOSE_FILE', `docker-compose.yml:${overlay}`);
+      expect(await attempt('sh', '-c', command)).toMatchObject({ code: 0 });
       await ready();
-      expect(await kept()).toBe('7');
+      const owner = which === 'owner' ? 'other-1' : names.owner;
+      const database = which === 'database' ? 'other-1' : names.database;
+      const query = 'SELECT seven, current_user, current_database() FROM kept';
+      const psql = ['psql', '--username', owner, '--dbname', database, '-Atc', query];
+      expect((await renamed.compose('exec', '-T', 'postgres', ...psql)).trim()).toBe(
+        `7|${owner}|${database}`,
+      );
+      const roles = "SELECT string_agg(rolname, ',' ORDER BY oid) FROM pg_roles WHERE rolcanlogin";
+      const ask = ['psql', '--username', owner, '--dbname', database, '-Atc', roles];
+      expect((await renamed.compose('exec', '-T', 'postgres', ...ask)).trim()).toBe(
+        `${owner},${which === 'role' ? 'other-1' : names.role}`,
+      );
     },
   );
+
+  it.each([
+    ['the same as the owner', { POSTGRES_USER: 'same', APPLICATION_ROLE: 'same' }, 'are both same'],
+    ['one with a space', { POSTGRES_DB: 'two words' }, 'has a character other than'],
+  ])('is refused before a volume is made with it: %s', async (_which, environment, cause) => {
+    await using directory = await mkdtempDisposable(join(tmpdir(), 'names-'));
+    const overlay = join(directory.path, 'names.yml');
+    await writeFile(overlay, JSON.stringify({ services: { postgres: { environment } } }));
+    await new Stack(stack.project, '0', [overlay]).compose('up', '--build', '--detach', 'postgres');
+    expect(await refusal()).toContain(cause);
+    await up(BASE);
+    await ready();
+  });
+});
+
+it('a first start that was cut off before there was a database says so', async () => {
+  await filled(BASE);
+  // What initdb leaves, before the image's entrypoint goes on.
+  const names = JSON.parse(await stack.compose('config', '--format', 'json'))['x-names'];
+  const statements = [`DROP DATABASE "${names.database}"`, `DROP ROLE "${names.role}"`].join('\n');
+  await stack.compose('create', 'postgres');
+  const single = `echo '${statements}' | docker compose run --rm --no-deps --no-TTY --entrypoint postgres postgres --single template1`;
+  vi.stubEnv('COMPOSE_PROJECT_NAME', stack.project);
+  expect(await attempt('sh', '-c', single)).toMatchObject({ code: 0 });
+  await up(BASE);
+  expect(await refusal()).toContain('the first start on this volume was cut off');
+});
+
+it('the log keeps what Postgres says of a recovery after a crash', async () => {
+  await filled(BASE);
+  await up(BASE);
+  await ready();
+  await stack.compose('kill', '--signal', 'KILL', 'postgres');
+  await up(BASE);
+  await ready();
+  const log = await stack.compose('logs', '--no-log-prefix', '--no-color', 'postgres');
+  expect(log).toContain('automatic recovery in progress');
 });
 
 it('a volume sorts text in the same order whichever C library an image has', async () => {
