@@ -11,7 +11,7 @@ describe('migrate, on another Postgres', () => {
   let admin: Client;
   let url: URL;
 
-  /** As docs/make-it-yours-postgres.md runs it. */
+  /** As docs/database.md runs it. */
   const migrate = (settings: Record<string, string>) =>
     attempt(
       ...(['docker', 'run', '--rm', '--network', 'host'] as const),
