@@ -415,4 +415,19 @@ describe('a site that serves', () => {
     expect(began).toHaveLength(2);
     for (const time of began) expect(Date.parse(time)).toBeGreaterThanOrEqual(Date.parse(migrated));
   });
+
+  it('that does not answer where it is asked is not said to be up, and ./stack up names the path and the answer', async () => {
+    const app = join(checkout.path, 'web/src/app.ts');
+    await writeFile(
+      app,
+      (await readFile(app, 'utf8')).replace("'/health'", "'/other'").replace("'/readyz'", "'/another'"),
+    );
+    const { code, stderr } = await stack('up');
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(
+        /GET \/health through nginx answers:\nNot Found\n\n404\nGET \/readyz of web answers:\nNot Found/,
+      ),
+    ]);
+  });
 });
