@@ -203,7 +203,8 @@ describe('./stack up, of a Docker that does all that it is told,', () => {
       join(bin, 'docker'),
       `case "$*" in
         'compose config') printf 'name: test\\nx-base-images:\\n  NGINX_IMAGE: nginx\\n  REDIS_IMAGE: stand-in/redis\\n' ;;
-        'compose up --build'*) echo "attestations off: $BUILDX_NO_DEFAULT_ATTESTATIONS" ;;
+        'compose build'*) echo "attestations off: $BUILDX_NO_DEFAULT_ATTESTATIONS" ;;
+        'compose exec'*curl*) echo 200 ;;
         *) echo 99.0 ;;
       esac`,
     );
