@@ -232,7 +232,7 @@ describe('PostgresCounter, after the life of its sessions', () => {
       );
       return rows.map(({ pid }) => pid);
     };
-    const counter = new PostgresCounter(through.href, 500);
+    const counter = new PostgresCounter(through.href, 5000);
     try {
       const { epoch } = await counter.read();
       await Promise.all([counter.record(epoch, 1), counter.record(epoch, 2)]);
