@@ -46,6 +46,20 @@ describe('a database', () => {
   const stack = new Stack(`migrations-${CHECKOUT}`, '0');
   let first: Record<string, string>;
   let next: string;
+  let database: string;
+  async function start(): Promise<void> {
+    await stack.compose('up', '--detach', 'postgres');
+    await stack.compose('up', '--detach', '--wait', '--no-deps', '--no-recreate', 'postgres');
+  }
+  /** Runs statements beside the database, with its name for DATABASE. */
+  async function aside(...statements: string[]): Promise<void> {
+    const commands = statements.flatMap((one) => ['--command', one.replace('DATABASE"', `${database}"`)]);
+    const psql = ['psql', '--quiet', '--set', 'ON_ERROR_STOP=1', '--dbname', 'template1'];
+    await stack.compose('exec', '-T', 'postgres', ...psql, ...commands);
+  }
+  /** The database as the application's own migrations leave a new one. */
+  const again = () =>
+    aside('DROP DATABASE "DATABASE" WITH (FORCE)', 'CREATE DATABASE "DATABASE" TEMPLATE fresh');
   const named = (n: number, name: string) =>
     `${String(Object.keys(first).length + n).padStart(4, '0')}_${name}.sql`;
   const asApplication = async (query: string) =>
@@ -70,14 +84,13 @@ describe('a database', () => {
     first = await own();
     next = named(1, 'things');
     await stack.compose('build', 'postgres', 'migrate');
-  });
-  beforeEach(async () => {
     await stack.compose('down', '--volumes');
-    await stack.compose('up', '--detach', '--wait', '--no-deps', 'passwords').catch(() => {});
-    await stack.compose('up', '--detach', 'postgres');
-    await stack.compose('up', '--detach', '--wait', '--no-deps', '--no-recreate', 'postgres');
+    await start();
     expect(await migrate(stack, first)).toEqual({ code: 0, output: expect.any(String) });
+    database = await stack.sql('SELECT current_database()');
+    await aside('CREATE DATABASE fresh TEMPLATE "DATABASE"');
   });
+  beforeEach(again);
   afterAll(() => stack.compose('down', '--volumes', '--rmi', 'local'));
 
   const THINGS = `
@@ -117,9 +130,7 @@ describe('a database', () => {
     await migrate(stack, { ...first, [next]: THINGS });
     await migrate(stack, { ...first, ...files });
     const stepByStep = await dump();
-    await stack.compose('down', '--volumes');
-    await stack.compose('up', '--detach', 'postgres');
-    await stack.compose('up', '--detach', '--wait', '--no-deps', '--no-recreate', 'postgres');
+    await again();
     await migrate(stack, { ...first, ...files });
     expect(await dump()).toBe(stepByStep);
     expect(stepByStep).toContain('size integer');
@@ -256,6 +267,7 @@ describe('a database', () => {
       code: 0,
       output: expect.stringContaining('waits for another migrate, 60 s at most'),
     });
+    await stack.sql('ALTER ROLE CURRENT_USER RESET ALL');
   });
 
   it('that somebody holds a lock in is waited for, and then left alone', async () => {
@@ -283,15 +295,17 @@ describe('a database', () => {
     ['another password', 'ALTER ROLE ROLE PASSWORD $$other$$'],
     ['a role that may not log in', 'ALTER ROLE ROLE NOLOGIN'],
     ['no room for a session', 'ALTER ROLE ROLE CONNECTION LIMIT 0'],
-    ['another name of the database', 'ALTER DATABASE DATABASE RENAME TO other'],
+    ['another name of the database', 'ALTER DATABASE "DATABASE" RENAME TO other'],
   ])('with %s is not healthy', async (_what, statement) => {
     expect(await health()).toMatchObject({ code: 0 });
-    const { role, database } = JSON.parse(await stack.compose('config', '--format', 'json'))['x-names'];
-    const sql = statement
-      .replace(/(?<=ROLE )ROLE/, `"${role}"`)
-      .replace(/(?<=DATABASE )DATABASE/, `"${database}"`);
-    await stack.compose('exec', '-T', 'postgres', 'psql', '--dbname', 'template1', '-c', sql);
+    const { role } = JSON.parse(await stack.compose('config', '--format', 'json'))['x-names'];
+    const sql = statement.replace(/(?<=ROLE )ROLE/, `"${role}"`);
+    await aside(sql);
     expect((await health()).code).not.toBe(0);
+    if (statement.startsWith('ALTER DATABASE')) await aside('ALTER DATABASE other RENAME TO "DATABASE"');
+    // The start of Postgres sets the role right.
+    await stack.compose('restart', 'postgres');
+    await start();
   });
 
   it('that does not answer a login is not healthy, within the time that Docker gives', async () => {
