@@ -1,11 +1,13 @@
 /** Real Redis and Postgres for a test, removed when the test's scope ends: `await using redis = await startRedis()`. */
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from 'testcontainers';
 
 const ROOT = join(import.meta.dirname, '..', '..');
+const MIGRATIONS = join(ROOT, 'postgres', 'migrations');
 
 /** Tells this checkout's containers and projects from those of another. */
 export const CHECKOUT = createHash('sha256').update(ROOT).digest('hex').slice(0, 8);
@@ -31,21 +33,18 @@ export async function startRedis(...options: string[]): Promise<Store> {
   return store(container, `redis://localhost:${port}`);
 }
 
-/** Makes the schema's tables as they are at the start, but for the epoch, which is 1. */
-export const AS_NEW = "UPDATE visitors SET visitor_count = 0, epoch = 1, counting = 'redis'; TRUNCATE resets";
-
 /** Postgres with the stack's schema. */
 export async function startPostgres(): Promise<Store> {
   const port = await freePort();
   const password = randomBytes(12).toString('hex');
   const container = await image('POSTGRES_IMAGE', port, 5432)
     .withEnvironment({ POSTGRES_USER: 'linode', POSTGRES_DB: 'linode', POSTGRES_PASSWORD: password })
-    .withCopyFilesToContainer([
-      {
-        source: join(ROOT, 'postgres/migrations/0001_counter.sql'),
-        target: '/docker-entrypoint-initdb.d/1.sql',
-      },
-    ])
+    .withCopyFilesToContainer(
+      readdirSync(MIGRATIONS).map((file) => ({
+        source: join(MIGRATIONS, file),
+        target: `/docker-entrypoint-initdb.d/${file}`,
+      })),
+    )
     .withHealthCheck({
       // Over TCP: while the entrypoint prepares the data, a server answers on the local socket alone.
       test: ['CMD', 'pg_isready', '--host=127.0.0.1', '--username=linode'],

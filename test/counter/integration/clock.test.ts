@@ -3,10 +3,10 @@ import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { PostgresCounter } from '../../../web/src/counter/postgres-store.ts';
-import { AS_NEW, type Store, startPostgres, startRedis } from '../../support/containers.ts';
+import { type Store, startPostgres, startRedis } from '../../support/containers.ts';
 import { until } from '../../support/faults.ts';
 import { check, faultless, type Operation } from '../checker.ts';
-import { Replica } from './replica.ts';
+import { AS_NEW, Replica } from './replica.ts';
 
 /** A clock that a test can move: these functions come before Postgres's own in the search path of whoever connects. */
 const CLOCK = `

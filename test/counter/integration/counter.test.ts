@@ -5,8 +5,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { Counter } from '../../../web/src/counter/counter.ts';
 import { PostgresCounter } from '../../../web/src/counter/postgres-store.ts';
 import { Unavailable } from '../../../web/src/unavailable.ts';
-import { AS_NEW, type Store, startPostgres, startRedis } from '../../support/containers.ts';
-import { Replica } from './replica.ts';
+import { type Store, startPostgres, startRedis } from '../../support/containers.ts';
+import { AS_NEW, Replica } from './replica.ts';
 
 const log = pino({ level: 'silent' });
 const WAIT_MS = 5000;

@@ -4,8 +4,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import type { Row } from '../../../web/src/counter/counter.ts';
 import { PostgresCounter } from '../../../web/src/counter/postgres-store.ts';
 import { StoreError } from '../../../web/src/unavailable.ts';
-import { AS_NEW, type Store, startPostgres } from '../../support/containers.ts';
+import { type Store, startPostgres } from '../../support/containers.ts';
 import { docker, inspect } from '../../support/stack.ts';
+import { AS_NEW } from './replica.ts';
 
 describe('PostgresCounter', () => {
   let postgres: Store;
