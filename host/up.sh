@@ -88,10 +88,9 @@ await_ready
 address=$(docker compose port nginx 8080 | sed 's/^0\.0\.0\.0:/localhost:/; s/^\[::]:/localhost:/; s/:80$//')
 say "
 The stack is up at http://$address. Try:
-  curl $address                 count a visit
-  curl $address/resetcounter    start again from 0
-  ./stack logs                  see what every service says
-  ./stack down                  stop; the count stays (./stack down --volumes forgets it)"
+  curl $address        see what it answers
+  ./stack logs                see what every service says
+  ./stack down                stop; the data stays (./stack down --volumes forgets it)"
 stand_ins=$(stand_ins)
 [ -z "$stand_ins" ] ||
   say "It runs on stand-ins for official images. To pull those, remove from .env, and call ./stack up: $stand_ins"
