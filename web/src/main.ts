@@ -1,10 +1,9 @@
 import { pino } from 'pino';
 import { createApp } from './app.ts';
 import { ConfigError, readConfig, Settings } from './config.ts';
-import { serve } from './server.ts';
-
 // The one line that names the application: another one is another folder (docs/make-it-yours.md).
 import { createApplication, readApplicationConfig } from './counter/application.ts';
+import { serve } from './server.ts';
 
 /** The process: reads the configuration, builds the application, serves it. */
 function main(): void {
