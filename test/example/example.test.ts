@@ -16,7 +16,12 @@ const sh = (script: string) => ended('sh', ['-e', '-c', script], checkout.path, 
 
 beforeAll(async () => {
   checkout = await Checkout.copy();
-  env = { ...process.env, COMPOSE_PROJECT_NAME: `example-${CHECKOUT}`, HTTP_PORT: String(await freePort()) };
+  // Not this project's own Node, which npm puts first: the other application has to bring its own.
+  const PATH = process.env.PATH?.split(':')
+    .filter((folder) => !folder.includes('node_modules'))
+    .join(':');
+  const HTTP_PORT = String(await freePort());
+  env = { ...process.env, PATH, COMPOSE_PROJECT_NAME: `example-${CHECKOUT}`, HTTP_PORT };
 });
 afterAll(async () => {
   await sh('docker compose down --volumes --rmi local');
