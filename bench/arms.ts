@@ -46,6 +46,7 @@ export async function startArms(revisions: string[] = []): Promise<Stack> {
         image: `${PROJECT}-web`,
         command: revisions.includes(arm) ? [`/bench/${arm}.cjs`] : ['/bench/server.cjs', arm],
         volumes: [`./${DIST}:/bench:ro`],
+        networks: { front: { aliases: [`${arm}.front.internal`] }, back: null },
         // Idle while another is measured: a check is a start of Node.
         healthcheck: { disable: true },
       },
@@ -54,9 +55,11 @@ export async function startArms(revisions: string[] = []): Promise<Stack> {
   const nginx = {
     volumes: ['nginx.conf', 'locations.conf'].map((file) => `./${DIST}/${file}:/etc/nginx/${file}:ro`),
   };
-  await writeFile(`${DIST}/docker-compose.json`, JSON.stringify({ services: { ...services, nginx } }));
+  // JSON is YAML, but for the tag: without it an arm would keep web's name beside its own, and get a share of the visits.
+  const compose = JSON.stringify({ services: { ...services, nginx } });
+  await writeFile(`${DIST}/docker-compose.yml`, compose.replaceAll('"networks":', '"networks": !override '));
 
-  const stack = await Stack.start('bench', `${DIST}/docker-compose.json`);
+  const stack = await Stack.start('bench', `${DIST}/docker-compose.yml`);
   await stack.sql("INSERT INTO visitors (site_id, site_name, visitor_count) VALUES (2, 'bench', 0)");
   return stack;
 }
