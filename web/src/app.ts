@@ -66,19 +66,25 @@ export function createApp({ application, log, trustProxyHops }: AppOptions): Exp
     });
     return probing;
   };
+  const health = express.Router({ caseSensitive: true, strict: true });
   // Live: the event loop turns.
-  addRoute(app, '/healthz', (_req, res) => answer(res, 200, 'json', JSON.stringify({ status: 'ok' })));
+  addRoute(health, '/healthz', (_req, res) => answer(res, 200, 'json', JSON.stringify({ status: 'ok' })));
   // Ready: it can do its work.
-  addRoute(app, '/readyz', async (_req, res) => {
+  addRoute(health, '/readyz', async (_req, res) => {
     const state = await readiness();
     answer(res, state.status === 'unavailable' ? 503 : 200, 'json', JSON.stringify(state));
   });
   // The same for a load balancer in front of NGINX, without what concerns nobody outside.
-  addRoute(app, '/health', async (_req, res) => {
+  addRoute(health, '/health', async (_req, res) => {
     const { status } = await readiness();
     answer(res, status === 'unavailable' ? 503 : 200, 'json', JSON.stringify({ status }));
   });
 
+  // Before the application, which may take every path. One look at the URL, or each request would be matched with three routes.
+  app.use((req, res, next) => {
+    if (/^\/(healthz|readyz|health)\b/.test(req.url)) health(req, res, next);
+    else next();
+  });
   app.use(application.routes);
   app.use((_req, res) => refuse(res, 404));
 
