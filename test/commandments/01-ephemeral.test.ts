@@ -29,7 +29,7 @@ it.for(SERVICES)(
     expect(made.filter((id) => destroyed.includes(id))).toEqual([]);
     expect(await started()).toEqual(startedBefore);
     // NGINX asks Docker's DNS once a second for the replicas.
-    await until(async () => (await fetch(stack.address, { method: 'HEAD' })).ok);
+    await until(async () => (await fetch(`${stack.address}/health`)).ok);
     await write();
     expect(await count()).toBe(before + 1);
   },
