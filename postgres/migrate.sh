@@ -21,13 +21,18 @@ if [ -z "${PGPASSWORD:-}${PGPASSFILE:-}" ] && [ -r $secret ]; then
   (umask 077 && printf '*:*:*:*:%s\n' "$(cat $secret)" > $PGPASSFILE)
 fi
 
-# Does a file's first line say that no transaction may surround it, as CREATE INDEX CONCURRENTLY demands?
-without_transaction() { head -n 1 "$1" | grep -q '^-- no transaction'; }
-
 if ! [ -r "$MIGRATIONS" ] || ! [ -x "$MIGRATIONS" ]; then die "$MIGRATIONS cannot be read"; fi
+# How the session begins, and returns to after each file, whatever that has set. A migration may take long, so no time limit but
+# that for locks holds: while a statement waits for a table, every later query of that table waits behind it.
+settings="RESET ALL;
+SET client_min_messages = warning;
+SET lock_timeout = '${MIGRATE_LOCK_TIMEOUT:-5s}';
+-- Postgres before 17 lacks one of these.
+SELECT set_config(name, '0', false) FROM pg_settings
+ WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout');"
+
 # NNNN_name.sql, numbered from 1 without a gap.
-expected=1
-values=
+expected=1 values='' steps=''
 for file in "$MIGRATIONS"/*.sql; do
   [ -e "$file" ] || break
   name=$(basename "$file" .sql)
@@ -40,22 +45,29 @@ for file in "$MIGRATIONS"/*.sql; do
   [ $valid = yes ] || die "$name.sql is no name of a migration: give it one like $(printf %04d $expected)_add_notes.sql"
   [ "${name%%_*}" = "$(printf %04d $expected)" ] ||
     die "after $(printf %04d $((expected - 1))) comes $name.sql: number it $(printf %04d $expected), or restore the one between"
+  begin='BEGIN;' commit='COMMIT;'
+  # Its first line says that no transaction may surround it, as CREATE INDEX CONCURRENTLY demands.
+  if head -n 1 "$file" | grep -q '^-- no transaction'; then
+    begin='' commit=''
   # A COMMIT of its own would keep half of a file that fails after it.
-  without_transaction "$file" || ! grep -qiE '^(begin|start transaction|commit|rollback)( work| transaction)? *;' "$file" ||
+  elif grep -qiE '^(begin|start transaction|commit|rollback)( work| transaction)? *;' "$file"; then
     die "$name.sql begins or ends a transaction: remove BEGIN and COMMIT, because migrate surrounds each file with them"
+  fi
   sum=$(sha256sum < "$file")
-  values="$values${values:+, }($expected, '$name', '${sum%% *}')"
+  row="($expected, '$name', '${sum%% *}')"
+  values="$values${values:+, }$row"
+  steps="$steps
+SELECT NOT EXISTS (SELECT FROM public.schema_migrations WHERE version = $expected) AS pending \gset
+\if :pending
+  \echo migrate: $name
+  $begin
+  \i $file
+  INSERT INTO public.schema_migrations (version, name, checksum) VALUES $row;
+  $commit
+  $settings
+\endif"
   expected=$((expected + 1))
 done
-
-# How the session begins, and returns to after each file, whatever that has set. A migration may take long, so no time limit but
-# that for locks holds: while a statement waits for a table, every later query of that table waits behind it.
-settings="RESET ALL;
-SET client_min_messages = warning;
-SET lock_timeout = '${MIGRATE_LOCK_TIMEOUT:-5s}';
--- Postgres before 17 lacks one of these.
-SELECT set_config(name, '0', false) FROM pg_settings
- WHERE name IN ('statement_timeout', 'transaction_timeout', 'idle_in_transaction_session_timeout');"
 
 {
   cat << SQL
@@ -94,26 +106,8 @@ SELECT coalesce(string_agg(name, ', ' ORDER BY version), '') AS unknown, count(*
 \if :ahead
   \echo migrate: the database has migrations that these files lack: :unknown
 \endif
+$steps
 SQL
-  for file in "$MIGRATIONS"/*.sql; do
-    [ -e "$file" ] || break
-    name=$(basename "$file" .sql)
-    sum=$(sha256sum < "$file")
-    version=$(printf %s "${name%%_*}" | sed 's/^0*//')
-    begin='BEGIN;' commit='COMMIT;'
-    if without_transaction "$file"; then begin='' commit=''; fi
-    cat << SQL
-SELECT NOT EXISTS (SELECT FROM public.schema_migrations WHERE version = $version) AS pending \gset
-\if :pending
-  \echo migrate: $name
-  $begin
-  \i $file
-  INSERT INTO public.schema_migrations (version, name, checksum) VALUES ($version, '$name', '${sum%% *}');
-  $commit
-  $settings
-\endif
-SQL
-  done
   [ ! -e "$PRIVILEGES" ] || echo "\\i $PRIVILEGES"
 } | psql --no-psqlrc --quiet --tuples-only --no-align --output=/dev/null 2>&1 ||
   die "see above. Of the file that failed nothing was kept, unless its first line is '-- no transaction'."
