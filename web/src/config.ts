@@ -117,10 +117,13 @@ export class Settings {
   }
 }
 
+/** Where the application listens: all that the health check has to know. */
+export const readPort = (settings: Settings) => settings.integer('PORT', 8000, 0, 65_535);
+
 /** Reads what every application is told; the faults are in `settings` afterwards. */
 export function readConfig(settings: Settings): Config {
   return {
-    port: settings.integer('PORT', 8000, 0, 65_535),
+    port: readPort(settings),
     logLevel: logLevel(settings),
     redisUrl: settings.url('REDIS_URL', ['redis:', 'rediss:']),
     redisTimeoutMs: settings.integer('REDIS_TIMEOUT_MS', 150, 1, 60_000),
