@@ -49,6 +49,14 @@ const RETRY_AFTER_S = 2;
 /** NGINX names each request: the same name in both logs joins them. */
 export const requestId = (req: Request) => req.get('x-request-id') || randomUUID();
 
+/** For Readiness: 'up' if a store answered, and otherwise what went wrong. */
+export async function state(answer: Promise<unknown>): Promise<string> {
+  return answer.then(
+    () => 'up',
+    (error: Error) => error.message,
+  );
+}
+
 /** Builds what every application has: health, its routes, and errors to HTTP. It never listens. */
 export function createApp({ application, log, trustProxyHops }: AppOptions): Express {
   const app = express();

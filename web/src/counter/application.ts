@@ -1,4 +1,4 @@
-import type { Application, Given, Readiness } from '../app.ts';
+import { type Application, type Given, type Readiness, state } from '../app.ts';
 import { reason } from '../reason.ts';
 import type { CounterConfig } from './config.ts';
 import { Counter } from './counter.ts';
@@ -51,11 +51,4 @@ export function createApplication({ config, log }: Given<CounterConfig>): Applic
       await postgres.close();
     },
   };
-}
-
-async function state(answer: Promise<unknown>): Promise<string> {
-  return answer.then(
-    () => 'up',
-    (error: Error) => error.message,
-  );
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { compare, hash } from 'bcrypt';
 import express, { type Response, Router } from 'express';
 import { refuse } from '../answer.ts';
-import { type Application, type Given, type Readiness, requestId } from '../app.ts';
+import { type Application, type Given, type Readiness, requestId, state } from '../app.ts';
 import type { Settings } from '../config.ts';
 import { Postgres, prepared } from '../connect-postgres.ts';
 import { RedisConnection } from '../connect-redis.ts';
@@ -112,11 +112,6 @@ export function createApplication({ config, log, stopping }: Given<NotesConfig>)
   return {
     routes,
     async readiness(): Promise<Readiness> {
-      const state = (answer: Promise<unknown>) =>
-        answer.then(
-          () => 'up',
-          (error: Error) => error.message,
-        );
       const [redis, up] = await Promise.all([
         state(publisher.ask(publisher.client.ping())),
         state(postgres.query(GET, [0])),
