@@ -70,6 +70,15 @@ it('a change of the application reaches the running stack', async () => {
   expect(await get()).toMatch(/^Hello, developer! {2}This page has been viewed \d+ time/);
 });
 
+it('a change of a location reaches the running stack', async () => {
+  await edit(
+    'nginx/locations.conf',
+    'location = / {',
+    'location = /new { return 200 "new"; }\nlocation = / {',
+  );
+  await until(async () => (await get('/new')) === 'new');
+});
+
 it('a change of nginx.conf reaches the running stack', async () => {
   await edit(
     'nginx/nginx.conf',
