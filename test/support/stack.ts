@@ -86,6 +86,9 @@ export class Stack implements AsyncDisposable {
       LOG_LEVEL: 'info',
       POSTGRES_WAIT_MS: '5000',
       TRUSTED_PROXIES: '',
+      MAX_BODY_SIZE: '',
+      NGINX_TMP_SIZE: '',
+      NGINX_MEMORY: '',
       RESET_TOKEN: '',
       RESET_TOKEN_FILE: '',
     };
