@@ -1,12 +1,10 @@
 /** Clients that visit one after the other until they are told to stop, and a record of everything they saw. */
 import { Agent, request } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { Clients } from '../../support/clients.ts';
 import type { Operation } from '../checker.ts';
 
 /** After this a client gives up (ms): longer than anything that the stack promises to answer within. */
 const CLIENT_TIMEOUT_MS = 15_000;
-/** Between two visits of one client (ms): the load is to meet every fault, not to saturate the machine. */
-const PAUSE_MS = 5;
 
 export class Load {
   readonly operations: Operation[] = [];
@@ -14,12 +12,16 @@ export class Load {
   readonly errors: string[] = [];
   readonly #agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
   readonly #address: string;
-  readonly #clients: Promise<void>[];
-  #stopped = false;
+  readonly #clients: Clients;
 
   constructor(address: string, clients: number) {
     this.#address = address;
-    this.#clients = Array.from({ length: clients }, () => this.#client());
+    this.#clients = new Clients(clients, () =>
+      this.#operate('visit', '/', (body) => {
+        const number = /viewed (\d+) time/.exec(body)?.[1];
+        return number === undefined ? undefined : Number(number);
+      }),
+    );
   }
 
   get sent(): number {
@@ -33,19 +35,8 @@ export class Load {
 
   /** Resolves when every visit that is under way has its answer. */
   async stop(): Promise<void> {
-    this.#stopped = true;
-    await Promise.all(this.#clients);
+    await this.#clients.stop();
     this.#agent.destroy();
-  }
-
-  async #client(): Promise<void> {
-    while (!this.#stopped) {
-      await this.#operate('visit', '/', (body) => {
-        const number = /viewed (\d+) time/.exec(body)?.[1];
-        return number === undefined ? undefined : Number(number);
-      });
-      await sleep(PAUSE_MS);
-    }
   }
 
   async #operate(
