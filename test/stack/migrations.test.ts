@@ -47,10 +47,6 @@ describe('a database', () => {
   let first: Record<string, string>;
   let next: string;
   let database: string;
-  async function start(): Promise<void> {
-    await stack.compose('up', '--detach', 'postgres');
-    await stack.compose('up', '--detach', '--wait', '--no-deps', '--no-recreate', 'postgres');
-  }
   /** Runs statements beside the database, with its name for DATABASE. */
   async function aside(...statements: string[]): Promise<void> {
     const commands = statements.flatMap((one) => ['--command', one.replace('DATABASE"', `${database}"`)]);
@@ -62,30 +58,12 @@ describe('a database', () => {
     aside('DROP DATABASE "DATABASE" WITH (FORCE)', 'CREATE DATABASE "DATABASE" TEMPLATE fresh');
   const named = (n: number, name: string) =>
     `${String(Object.keys(first).length + n).padStart(4, '0')}_${name}.sql`;
-  const asApplication = async (query: string) =>
-    (
-      await attempt(
-        ...([
-          'docker',
-          'compose',
-          '--project-name',
-          stack.project,
-          'exec',
-          '-T',
-          'postgres',
-          'sh',
-          '-c',
-        ] as const),
-        `psql --host=127.0.0.1 --username="$APPLICATION_ROLE" -Atc "${query}"`,
-      )
-    ).output.trim();
-
   beforeAll(async () => {
     first = await own();
     next = named(1, 'things');
     await stack.compose('build', 'postgres', 'migrate');
     await stack.compose('down', '--volumes');
-    await start();
+    await stack.startPostgres();
     expect(await migrate(stack, first)).toEqual({ code: 0, output: expect.any(String) });
     database = await stack.sql('SELECT current_database()');
     await aside('CREATE DATABASE fresh TEMPLATE "DATABASE"');
@@ -110,10 +88,10 @@ describe('a database', () => {
       'DELETE FROM things',
       "SELECT nextval('numbers')",
     ]) {
-      expect(await asApplication(statement)).not.toContain('ERROR');
+      expect(await stack.sqlAsApplication(statement)).not.toContain('ERROR');
     }
     for (const statement of ['TRUNCATE things', 'DROP TABLE things', 'SELECT * FROM schema_migrations']) {
-      expect(await asApplication(statement)).toMatch(/permission denied|must be owner/);
+      expect(await stack.sqlAsApplication(statement)).toMatch(/permission denied|must be owner/);
     }
   });
 
@@ -122,17 +100,12 @@ describe('a database', () => {
       [next]: THINGS,
       [named(2, 'more')]: 'ALTER TABLE things ADD size integer NOT NULL DEFAULT 0;',
     };
-    const dump = async () => {
-      const text = await stack.compose('exec', '-T', 'postgres', 'pg_dump', '--schema-only');
-      // Its own key, which is new each time.
-      return text.replaceAll(/^\\(un)?restrict .*$/gm, '');
-    };
     await migrate(stack, { ...first, [next]: THINGS });
     await migrate(stack, { ...first, ...files });
-    const stepByStep = await dump();
+    const stepByStep = await stack.schema();
     await again();
     await migrate(stack, { ...first, ...files });
-    expect(await dump()).toBe(stepByStep);
+    expect(await stack.schema()).toBe(stepByStep);
     expect(stepByStep).toContain('size integer');
   });
 
@@ -305,7 +278,7 @@ describe('a database', () => {
     if (statement.startsWith('ALTER DATABASE')) await aside('ALTER DATABASE other RENAME TO "DATABASE"');
     // The start of Postgres sets the role right.
     await stack.compose('restart', 'postgres');
-    await start();
+    await stack.startPostgres();
   });
 
   it('that does not answer a login is not healthy, within the time that Docker gives', async () => {

@@ -71,11 +71,6 @@ const ready = () =>
   });
 const kept = () => stack.sql('SELECT seven FROM kept');
 
-const asWeb = async (query: string) => {
-  const psql = `psql --host=127.0.0.1 --username="$APPLICATION_ROLE" -Atc '${query}'`;
-  return (await stack.compose('exec', '-T', 'postgres', 'sh', '-c', psql)).trim();
-};
-
 /** A volume with something in it, as this base image leaves it. */
 async function filled(image: string): Promise<void> {
   await up(image);
@@ -257,7 +252,7 @@ it('the commands of the README dump a database, and restore it into another volu
   await expect(kept()).rejects.toThrow('does not exist');
   expect(await type(restore)).toMatchObject({ code: 0 });
   expect(await kept()).toBe('7');
-  expect(await asWeb('SELECT seven FROM kept')).toBe('7');
+  expect(await stack.sqlAsApplication('SELECT seven FROM kept')).toBe('7');
 });
 
 it.each(['web-password', 'postgres-password'])(
@@ -268,6 +263,6 @@ it.each(['web-password', 'postgres-password'])(
     await up(BASE);
     await ready();
     expect(await kept()).toBe('7');
-    expect(await asWeb('SELECT seven FROM kept')).toBe('7');
+    expect(await stack.sqlAsApplication('SELECT seven FROM kept')).toBe('7');
   },
 );

@@ -143,6 +143,31 @@ export class Stack implements AsyncDisposable {
     return (await this.compose('exec', '-T', 'postgres', 'psql', '-Atc', query)).trim();
   }
 
+  /** What Postgres says on one query of the application's role, over TCP as web asks; an error in its words. */
+  async sqlAsApplication(query: string): Promise<string> {
+    const psql = ['psql', '--host=127.0.0.1', '--username', '"$APPLICATION_ROLE"', '-Atc', '"$0"'].join(' ');
+    const [id = ''] = await this.containers('postgres');
+    return (await attempt('docker', 'exec', id, 'sh', '-c', psql, query)).output.trim();
+  }
+
+  /** Starts Postgres alone, which sets its roles right, and waits for it. */
+  async startPostgres(): Promise<void> {
+    await this.compose('up', '--detach', 'postgres');
+    await this.compose('up', '--detach', '--wait', '--no-deps', '--no-recreate', 'postgres');
+  }
+
+  /** Migrates a Postgres that is up: what migrate wrote. */
+  async migrate(): Promise<string> {
+    return this.compose('run', '--rm', '--no-deps', '--no-TTY', 'migrate');
+  }
+
+  /** What pg_dump says of the database, but for its data. */
+  async schema(): Promise<string> {
+    const text = await this.compose('exec', '-T', 'postgres', 'pg_dump', '--schema-only');
+    // Its own key, which is new each time.
+    return text.replaceAll(/^\\(un)?restrict .*$/gm, '');
+  }
+
   async remove(): Promise<void> {
     await this.compose('down', '--volumes', '--remove-orphans', '--timeout', '20');
   }

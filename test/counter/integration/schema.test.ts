@@ -3,19 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Store, startPostgres } from '../../support/containers.ts';
-
-/** The first version of the schema. */
-const FIRST = `
-  CREATE TABLE visitors (
-    site_id integer PRIMARY KEY,
-    site_name text NOT NULL,
-    visitor_count bigint NOT NULL DEFAULT 0 CHECK (visitor_count >= 0),
-    epoch bigint NOT NULL DEFAULT (extract(epoch FROM now()) * 1000)::bigint,
-    counting text NOT NULL DEFAULT 'redis' CHECK (counting IN ('redis', 'postgres'))
-  ) WITH (fillfactor = 50);
-  INSERT INTO visitors (site_id, site_name) VALUES (1, 'linodeexample.com');
-  CREATE TABLE resets (id text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());
-  CREATE INDEX resets_at ON resets (at);`;
+import { FIRST_SCHEMA } from '../first-schema.ts';
 
 describe('the schema', () => {
   let postgres: Store;
@@ -69,7 +57,7 @@ describe('the schema', () => {
   it('makes of the first version what it makes of an empty database, and keeps what is counted', async () => {
     await db.query(schema);
     const made = await shape();
-    await db.query(`DROP TABLE visitors, resets; ${FIRST}`);
+    await db.query(`DROP TABLE visitors, resets; ${FIRST_SCHEMA}`);
     await db.query('UPDATE visitors SET visitor_count = 7, epoch = 8');
     await db.query("INSERT INTO resets (id) VALUES ('a')");
     await db.query(schema);
@@ -79,7 +67,7 @@ describe('the schema', () => {
   });
 
   it('mends rows of the first version that the constraints of today refuse', async () => {
-    await db.query(FIRST);
+    await db.query(FIRST_SCHEMA);
     await db.query('UPDATE visitors SET visitor_count = 9223372036854775807, epoch = 9223372036854775807');
     await db.query("INSERT INTO resets (id) SELECT repeat('x', 200) || generate_series(1, 1000)");
     const before = Date.now();

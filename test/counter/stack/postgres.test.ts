@@ -138,7 +138,7 @@ describe('what web does to its own role', () => {
 
   it('what a superuser did to its privileges is undone by migrate', async () => {
     await stack.sql('REVOKE SELECT ON visitors FROM web; GRANT INSERT ON visitors TO web');
-    await stack.compose('run', '--rm', '--no-deps', '--no-TTY', 'migrate');
+    await stack.migrate();
     await until(answers);
     expect(await asWeb("INSERT INTO visitors VALUES (2, 'mine')")).toContain('permission denied');
   });

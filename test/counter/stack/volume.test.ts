@@ -5,22 +5,13 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { CHECKOUT } from '../../support/containers.ts';
 import { attempt, Stack } from '../../support/stack.ts';
+import { FIRST_SCHEMA } from '../first-schema.ts';
 
 const stack = new Stack(`volume-${CHECKOUT}`, '0');
 const MIGRATION = 'postgres/migrations/0001_counter.sql';
 
-/** The first version of the tables, and of what web might do. */
-const FIRST = `
-  CREATE TABLE visitors (
-    site_id integer PRIMARY KEY,
-    site_name text NOT NULL,
-    visitor_count bigint NOT NULL DEFAULT 0 CHECK (visitor_count >= 0),
-    epoch bigint NOT NULL DEFAULT (extract(epoch FROM now()) * 1000)::bigint,
-    counting text NOT NULL DEFAULT 'redis' CHECK (counting IN ('redis', 'postgres'))
-  ) WITH (fillfactor = 50);
-  INSERT INTO visitors (site_id, site_name) VALUES (1, 'linodeexample.com');
-  CREATE TABLE resets (id text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now());
-  CREATE INDEX resets_at ON resets (at);
+/** The first version of the tables, and what web might do with them. */
+const FIRST = `${FIRST_SCHEMA}
   GRANT SELECT, INSERT, UPDATE, DELETE ON visitors, resets TO web;`;
 
 /** The last version before there were migrations: it made the tables as the first migration does. */
@@ -28,27 +19,14 @@ const last = async () => `${await readFile(MIGRATION, 'utf8')}
   GRANT SELECT, UPDATE (visitor_count, epoch, counting) ON visitors TO web;
   GRANT SELECT, INSERT (id, sent_at), DELETE ON resets TO web;`;
 
-/** Starts Postgres as ./stack up does, which sets the role right, and waits for it. */
-async function start(): Promise<void> {
-  await stack.compose('up', '--detach', 'postgres');
-  await stack.compose('up', '--detach', '--wait', '--no-deps', '--no-recreate', 'postgres');
-}
-const migrate = () => stack.compose('run', '--rm', '--no-deps', '--no-TTY', 'migrate');
-
-async function schema(): Promise<string> {
-  const text = await stack.compose('exec', '-T', 'postgres', 'pg_dump', '--schema-only');
-  // Its own key, which is new each time.
-  return text.replaceAll(/^\\(un)?restrict .*$/gm, '');
-}
-
 let fresh: string;
 
 beforeAll(async () => {
   await stack.compose('down', '--volumes');
   await stack.compose('build', 'postgres', 'migrate');
-  await start();
-  await migrate();
-  fresh = await schema();
+  await stack.startPostgres();
+  await stack.migrate();
+  fresh = await stack.schema();
   await stack.compose('down', '--volumes');
 });
 afterEach(() => stack.compose('down', '--volumes'));
@@ -58,18 +36,18 @@ it.each<[string, () => Promise<string>]>([
   ['the first version', async () => FIRST],
   ['the last version before there were migrations', last],
 ])('a volume of %s gets the schema of a new one, and keeps its count', async (_version, made) => {
-  await start();
+  await stack.startPostgres();
   // What the present version gives to a new volume, and an earlier one did not.
   await stack.sql('ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON TABLES FROM web');
   await stack.sql('ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE ALL ON SEQUENCES FROM web');
   await stack.sql(await made());
   await stack.sql("UPDATE visitors SET visitor_count = 7, epoch = 8, counting = 'postgres'");
-  expect(await schema()).not.toBe(fresh);
+  expect(await stack.schema()).not.toBe(fresh);
   await stack.compose('down');
 
-  await start();
-  await migrate();
-  expect(await schema()).toBe(fresh);
+  await stack.startPostgres();
+  await stack.migrate();
+  expect(await stack.schema()).toBe(fresh);
   expect(await stack.sql('SELECT visitor_count, epoch, counting FROM visitors')).toBe('7|8|postgres');
   expect(await stack.sql('SELECT version, name FROM schema_migrations ORDER BY version LIMIT 1')).toBe(
     '1|0001_counter',
@@ -77,8 +55,8 @@ it.each<[string, () => Promise<string>]>([
 });
 
 it('a dump, restored into a new volume, has its migrations: none is applied again', async () => {
-  await start();
-  await migrate();
+  await stack.startPostgres();
+  await stack.migrate();
   await stack.sql('UPDATE visitors SET visitor_count = 7');
   await using directory = await mkdtempDisposable(join(tmpdir(), 'dump-'));
   const file = join(directory.path, 'count.sql');
@@ -87,10 +65,10 @@ it('a dump, restored into a new volume, has its migrations: none is applied agai
     attempt('sh', '-c', `docker compose --project-name ${stack.project} exec -T postgres ${command} ${file}`);
   expect(await type('pg_dump --clean --if-exists >')).toMatchObject({ code: 0 });
   await stack.compose('down', '--volumes');
-  await start();
-  await migrate();
+  await stack.startPostgres();
+  await stack.migrate();
   expect(await type('psql --quiet --set ON_ERROR_STOP=1 <')).toMatchObject({ code: 0 });
-  expect(await migrate()).toBe('');
-  expect(await schema()).toBe(fresh);
+  expect(await stack.migrate()).toBe('');
+  expect(await stack.schema()).toBe(fresh);
   expect(await stack.sql('SELECT visitor_count FROM visitors')).toBe('7');
 });
