@@ -71,6 +71,8 @@ trap 'rm -f "$log" "$log.ok"' EXIT
   docker compose build &&
     # With Postgres, on which it depends, and before web is replaced, which goes on if this fails.
     docker compose run --rm --no-TTY migrate &&
+    # Without a container of migrate, `docker compose start` refuses to start web.
+    docker compose create --no-build migrate &&
     docker compose up --detach --no-build --no-deps --wait --wait-timeout 120 nginx web redis postgres &&
     echo up > "$log.ok"
 } 2>&1 | tee "$log" >&2
