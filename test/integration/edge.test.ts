@@ -13,7 +13,9 @@ import { docker, inspect, raw } from '../support/stack.ts';
 const NAME = `edge-${CHECKOUT}`;
 const REPLICAS = [1, 2, 3].map((n) => `${NAME}-web-${n}`);
 const SHARED = `${NAME}-shared`;
+// /ready is answered by the replica that is asked first, or not at all.
 const LOCATIONS = `
+location = /ready { proxy_pass http://web; error_page 502 504 = @unavailable; }
 location = /short { proxy_pass http://web; proxy_read_timeout 1s; }
 location = /own-headers { proxy_pass http://web; include proxy-headers.conf; proxy_set_header X-Own own; }
 `;
@@ -41,7 +43,7 @@ async function startNginx(...env: string[]): Promise<void> {
   await docker('network', 'connect', `${NAME}-front`, `${NAME}-nginx`);
   await ready();
 }
-/** Until NGINX knows all replicas, which takes it up to a second. */
+/** Until NGINX knows all replicas, and none that is gone: up to a second after Docker does. */
 async function ready(): Promise<void> {
   await until(async () => {
     const { stdout } = await docker('exec', `${NAME}-nginx`, 'getent', 'ahosts', 'web.front.internal');
@@ -172,6 +174,15 @@ describe('a request', () => {
     expect(running.filter((state) => state === 'true')).toHaveLength(1);
   });
 
+  it('for /health is answered by another replica while one is paused', async () => {
+    await docker('pause', REPLICAS[0] ?? '');
+    try {
+      for (let n = 0; n < 6; n++) expect((await send('GET', '/health')).response.status).toBe(200);
+    } finally {
+      await docker('unpause', REPLICAS[0] ?? '');
+    }
+  });
+
   it.each([500, 502, 503, 504])(
     'that the application answers with %i is not repeated, nor its answer replaced',
     async (status) => {
@@ -230,6 +241,13 @@ describe('bodies', () => {
     await startNginx('MAX_BODY_SIZE=2m');
     const { response, text } = await send('PUT', '/', body);
     expect([response.status, seen(text).bytes]).toEqual([200, body.length]);
+    await startNginx();
+  });
+
+  it('that no longer fit into /tmp are refused for the moment', async () => {
+    await startNginx('MAX_BODY_SIZE=100m');
+    const { response, text } = await send('POST', '/', Buffer.alloc(70_000_000));
+    expect([response.status, text]).toEqual([503, 'Service Unavailable: try again in a moment\n']);
     await startNginx();
   });
 

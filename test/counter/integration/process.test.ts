@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -33,6 +35,27 @@ describe('the process', () => {
     await using second = start({ PORT: port });
     expect((await second.exit()).code).toBe(1);
     expect(second.output).toContain('set PORT to another');
+  });
+
+  it('answers a request that comes on an idle connection while it shuts down, and closes that with the answer', async () => {
+    await using web = start();
+    const { hostname, port } = new URL(await web.address());
+    const socket = connect(Number(port), hostname).setEncoding('utf8');
+    let heard = '';
+    socket.on('data', (text: string) => {
+      heard += text;
+    });
+    const visit = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n';
+    socket.write(visit);
+    await vi.waitFor(() => expect(heard).toContain('"ok"'));
+    expect(heard).toContain('keep-alive');
+    heard = '';
+    web.kill('SIGTERM');
+    await vi.waitFor(() => expect(web.output).toContain('shutting down'));
+    socket.write(visit);
+    await once(socket, 'end');
+    expect(heard).toMatch(/^HTTP\/1\.1 200 [\s\S]*Connection: close\r\n/);
+    expect((await web.exit()).code).toBe(0);
   });
 
   it('logs one JSON object a line', async () => {
