@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Is this the first replica that gets the request? They share a directory. */
@@ -43,7 +44,8 @@ async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> 
   for (const [name, value] of searchParams)
     if (name.startsWith('header-')) res.setHeader(name.slice(7), value);
   res.writeHead(Number(searchParams.get('status') ?? 200), { 'Content-Type': 'application/json' });
-  res.end(JSON.stringify({ method: req.method, headers: req.headers, bytes, sha256: hash.digest('hex') }));
+  const seen = { replica: hostname(), method: req.method, headers: req.headers, bytes };
+  res.end(JSON.stringify({ ...seen, sha256: hash.digest('hex') }));
 }
 
 const server = createServer({ keepAliveTimeout: 65_000, requestTimeout: 0 }, answer);

@@ -25,6 +25,7 @@ let address: string;
 
 /** What the application knows of a request. */
 interface Seen {
+  replica: string;
   headers: Record<string, string>;
   bytes: number;
   sha256: string;
@@ -46,19 +47,10 @@ async function startNginx(...env: string[]): Promise<void> {
 /** Until NGINX knows all replicas, and none that is gone: up to a second after Docker does. */
 async function ready(): Promise<void> {
   await until(async () => {
-    const { stdout } = await docker('exec', `${NAME}-nginx`, 'getent', 'ahosts', 'web.front.internal');
-    return (
-      new Set(
-        stdout
-          .split('\n')
-          .filter(Boolean)
-          .map((line) => line.split(' ')[0]),
-      ).size === 3
-    );
-  });
-  await until(async () => {
     const answers = await Promise.all(Array.from({ length: 12 }, () => fetch(`${address}/ready`)));
-    return answers.every(({ ok }) => ok);
+    if (!answers.every(({ ok }) => ok)) return false;
+    const texts = await Promise.all(answers.map((answer) => answer.text()));
+    return new Set(texts.map((text) => seen(text).replica)).size === REPLICAS.length;
   });
 }
 
@@ -75,6 +67,8 @@ const send = async (method: string, path: string, body: Buffer<ArrayBuffer> | nu
 const seen = (text: string): Seen => JSON.parse(text);
 
 beforeAll(async () => {
+  // What a run that was cut off has left.
+  await remove();
   await using context = await mkdtempDisposable(join(tmpdir(), 'edge-'));
   await cp('nginx', context.path, { recursive: true });
   await writeFile(join(context.path, 'locations.conf'), LOCATIONS);
@@ -92,12 +86,15 @@ beforeAll(async () => {
   }
   await startNginx();
 });
-afterAll(async () => {
+afterAll(remove);
+
+async function remove(): Promise<void> {
   await docker('rm', '--force', '--volumes', `${NAME}-nginx`, ...REPLICAS);
   await docker('volume', 'rm', '--force', SHARED);
-  await docker('network', 'rm', `${NAME}-front`, `${NAME}-edge`);
-  await docker('image', 'rm', `${NAME}-nginx`);
-});
+  await docker('network', 'rm', '--force', `${NAME}-front`, `${NAME}-edge`);
+  await docker('image', 'rm', '--force', `${NAME}-nginx`);
+}
+
 /** All replicas are up at the start of each. */
 beforeEach(async () => {
   await docker('start', ...REPLICAS);
