@@ -65,15 +65,18 @@ label_images
 export BUILDX_NO_DEFAULT_ATTESTATIONS=1
 log=$(mktemp)
 trap 'rm -f "$log" "$log.ok"' EXIT
-# Compose shows its progress itself; its words are kept for the remedy. The services are named, and those that they depend on are
-# left out: --wait takes one that has done its work and ended for one that failed, and passwords and migrate have done it.
+# Compose shows its progress itself; its words are kept for the remedy. Every service is started, those of the user's own Compose
+# files too, but for the two that have done their work by then. --wait takes a service that has ended for one that failed, and the
+# user may have such ones as well: it names the stack's own.
 {
   docker compose build &&
     # With Postgres, on which it depends, and before web is replaced, which goes on if this fails.
     docker compose run --rm --no-TTY migrate &&
     # Without a container of migrate, `docker compose start` refuses to start web.
     docker compose create --no-build migrate &&
-    docker compose up --detach --no-build --no-deps --wait --wait-timeout 120 nginx web redis postgres &&
+    docker compose config --services | grep -vxE 'passwords|migrate' |
+      xargs docker compose up --detach --no-build --no-deps &&
+    docker compose up --detach --wait --wait-timeout 120 --no-deps --no-recreate nginx web redis postgres &&
     echo up > "$log.ok"
 } 2>&1 | tee "$log" >&2
 if ! [ -e "$log.ok" ]; then

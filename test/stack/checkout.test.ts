@@ -182,6 +182,25 @@ it('a commit replaces the service that it changes, whose image names it, and no 
   expect(await label('postgres', 'revision')).toBe((await git('rev-parse', 'HEAD~2')).trim());
 });
 
+it("starts the services of the user's own Compose file, one that ends too", async () => {
+  const own = join(parent, 'own.yml');
+  const service = { image: `${PROJECT}/postgres`, network_mode: 'none', init: true };
+  const services = {
+    stays: { ...service, entrypoint: ['sleep', 'infinity'] },
+    ends: { ...service, entrypoint: ['true'] },
+  };
+  await writeFile(own, JSON.stringify({ services }));
+  const options = { cwd: clone, env: { ...env(), COMPOSE_FILE: `docker-compose.yml:${own}` } };
+  try {
+    await run('./stack', ['up'], options);
+    const state = async (name: string) =>
+      inspect(`${PROJECT}-${name}-1`, '{{.State.Status}} {{.State.ExitCode}}');
+    expect(await Promise.all([state('stays'), state('ends')])).toEqual(['running 0', 'exited 0']);
+  } finally {
+    await docker('rm', '--force', `${PROJECT}-stays-1`, `${PROJECT}-ends-1`);
+  }
+});
+
 it('an image that is made from what no commit has says so', async () => {
   await writeFile(join(clone, 'postgres', 'new.sql'), '');
   await stack('up');
