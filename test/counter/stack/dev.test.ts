@@ -70,21 +70,23 @@ it('a change of the application reaches the running stack', async () => {
   expect(await get()).toMatch(/^Hello, developer! {2}This page has been viewed \d+ time/);
 });
 
-it('a change of a location reaches the running stack', async () => {
-  await edit(
-    'nginx/locations.conf',
+it.each([
+  [
+    'locations.conf',
     'location = / {',
     'location = /new { return 200 "new"; }\nlocation = / {',
-  );
-  await until(async () => (await get('/new')) === 'new');
-});
-
-it('a change of nginx.conf reaches the running stack', async () => {
-  await edit(
-    'nginx/nginx.conf',
+    '/new',
+    'new',
+  ],
+  [
+    'nginx.conf',
     'location = /healthz { return 404; }',
     'location = /healthz { return 200 "changed"; }',
-  );
-  await until(async () => (await get('/healthz')) === 'changed');
-  expect(await get('/healthz')).toBe('changed');
+    '/healthz',
+    'changed',
+  ],
+])('a change of %s reaches the running stack', async (file, before, after, path, answer) => {
+  await edit(`nginx/${file}`, before, after);
+  await until(async () => (await get(path)) === answer);
+  expect(await get(path)).toBe(answer);
 });
