@@ -67,10 +67,13 @@ export class Postgres {
   async query({ name, text }: Statement, values: unknown[] = []): Promise<QueryResult> {
     const prepares = this.#preparesStatements;
     let answer: QueryResult | Error;
+    let sent = false;
     try {
-      answer = await this.#sessions.use((session) =>
-        session.query({ ...(prepares ? { name } : {}), text, values }).catch(faultOfTheApplication),
-      );
+      answer = await this.#sessions.use((session) => {
+        sent = true;
+        const query = session.query({ ...(prepares ? { name } : {}), text, values });
+        return query.catch(faultOfTheApplication);
+      });
     } catch (error) {
       // Refused before it did anything: it may be sent again.
       if (prepares && codes(error).some((code) => SHARED_SESSION.includes(code))) {
@@ -80,7 +83,7 @@ export class Postgres {
         this.#preparesStatements = false;
         return this.query({ name, text }, values);
       }
-      throw new StoreError(`Postgres: ${reason(error)}`, { cause: error });
+      throw new StoreError(`Postgres: ${reason(error)}`, { cause: error, sent });
     }
     if (answer instanceof Error) throw answer;
     return answer;

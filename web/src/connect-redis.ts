@@ -70,6 +70,8 @@ export class RedisConnection<Scripts = unknown> {
 
   /** The reply. @throws StoreError that names why Redis cannot be used, which is logged once for each cause. */
   async ask<T>(reply: Promise<T>): Promise<T> {
+    // Without a connection ioredis refuses a command at once.
+    const sent = this.client.status === 'ready';
     try {
       const value = await reply;
       // Without a value it answers, but has not shown that it can be written to.
@@ -80,7 +82,7 @@ export class RedisConnection<Scripts = unknown> {
         this.#away = reason(error).replace(WHERE, '');
         this.#tell(this.#away);
       }
-      throw new StoreError(`Redis: ${this.#away}`, { cause: error });
+      throw new StoreError(`Redis: ${this.#away}`, { cause: error, sent });
     }
   }
 

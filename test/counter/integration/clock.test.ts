@@ -53,7 +53,7 @@ describe('when the clock jumps by an hour', () => {
   }
 
   async function reset(id: string): Promise<unknown> {
-    return store.reset(id, (await store.read()).epoch, Date.now());
+    return store.reset((await store.read()).epoch, { id, sentAt: Date.now() });
   }
 
   it.each(['1 hour', '-1 hour'])('knows a reset again that is repeated (%s)', async (ahead) => {
@@ -69,7 +69,7 @@ describe('when the clock jumps by an hour', () => {
     const epochs = [1];
     for (const ahead of ['0', '1 hour', '-1 hour', '0']) {
       await jumpTo(ahead);
-      epochs.push((await store.handBack(epochs.at(-1) ?? 0))?.epoch ?? 0);
+      epochs.push((await store.failBack(epochs.at(-1) ?? 0))?.epoch ?? 0);
     }
     expect(epochs).toEqual(epochs.toSorted((a, b) => a - b));
     expect(new Set(epochs).size).toBe(5);
@@ -80,7 +80,7 @@ describe('when the clock jumps by an hour', () => {
     await rawRedis.mset('visitor_count', 5, '{visitor_count}:epoch', `${Date.now() + 3_600_000} ${history}`);
     await using replica = new Replica(redis, postgres);
     for (const number of [1, 2, 3]) expect(await replica.counter.visit()).toBe(number);
-    expect(replica.counter.state.countedBy).toBe('postgres');
+    expect(replica.counter.state.sequencer).toBe('postgres');
   });
 
   it('counts on: no number twice, none out of order, none lost', async () => {
@@ -116,10 +116,10 @@ describe('when the clock jumps by an hour', () => {
     over = true;
     await Promise.all(clients);
 
-    const { count, counting } = await store.read();
+    const { count, sequencer } = await store.read();
     expect(check(history, { count, surplus: Number.POSITIVE_INFINITY })).toSatisfy(faultless);
     expect(history.filter(({ result }) => result === undefined)).toEqual([]);
-    expect(counting).toBe('redis');
+    expect(sequencer).toBe('redis');
   });
 });
 

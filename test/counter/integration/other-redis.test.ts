@@ -35,7 +35,7 @@ describe('a Redis that cannot be used', () => {
       status: 'degraded',
       redis: expect.stringMatching(cause),
       postgres: 'up',
-      countedBy: 'postgres',
+      sequencer: 'postgres',
     });
     expect(lines()).toEqual([expect.objectContaining({ cause: expect.stringMatching(cause) })]);
     expect(web.output).not.toMatch(/sesame|guess/);
@@ -126,7 +126,7 @@ describe.each([
     const address = await web.address();
     await vi.waitFor(async () => {
       await fetch(address);
-      expect(await web.readiness()).toMatchObject({ status: 'ok', countedBy: 'redis' });
+      expect(await web.readiness()).toMatchObject({ status: 'ok', sequencer: 'redis' });
     }, 20_000);
     const raw = new Redis(url);
     try {

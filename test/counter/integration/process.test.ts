@@ -78,7 +78,7 @@ describe('the process', () => {
     // It returns with the visits.
     await vi.waitFor(async () => {
       await fetch(await web.address());
-      expect(await web.readiness()).toMatchObject({ status: 'ok', countedBy: 'redis' });
+      expect(await web.readiness()).toMatchObject({ status: 'ok', sequencer: 'redis' });
     }, 10_000);
   });
 

@@ -27,12 +27,6 @@ describe('RedisCounter', () => {
     counter.close();
   });
 
-  it('counts in the epoch that was installed, from the count that was installed', async () => {
-    await counter.install(7, 100);
-    expect(await counter.increment(7, 3)).toBe(103);
-    expect(await counter.increment(7, 1)).toBe(104);
-  });
-
   it('shows the count as a plain integer under visitor_count', async () => {
     await counter.install(7, 100);
     await counter.increment(7, 3);
@@ -40,30 +34,7 @@ describe('RedisCounter', () => {
     expect(await raw.get('{visitor_count}:epoch')).toMatch(/^7 [0-9a-f]{40}$/);
   });
 
-  it.each([6, 8, 77])('changes nothing for epoch %i when it holds epoch 7', async (epoch) => {
-    await counter.install(7, 100);
-    expect(await counter.increment(epoch, 1)).toBeUndefined();
-    expect(await raw.get('visitor_count')).toBe('100');
-  });
-
-  it('is empty at first', async () => {
-    expect(await counter.increment(0, 1)).toBeUndefined();
-    expect(await raw.exists('visitor_count')).toBe(0);
-  });
-
-  it('counts as empty when the count is missing, whatever the epoch says', async () => {
-    await counter.install(7, 100);
-    await raw.del('visitor_count');
-    expect(await counter.increment(7, 1)).toBeUndefined();
-  });
-
-  it.each([5, 7])('refuses a late install of epoch %i over epoch 7', async (epoch) => {
-    await counter.install(7, 100);
-    await counter.install(epoch, 1);
-    expect(await counter.increment(7, 1)).toBe(101);
-  });
-
-  it('would count from an old number if late installs were accepted: the condition is what refuses them', async () => {
+  it('would give out old numbers if late installs were accepted: the condition is what refuses them', async () => {
     const source = new URL('../../../web/src/counter/redis-store.ts', import.meta.url);
     const condition = /^if held_history == history and .* then return false end$/m;
     const text = await readFile(source, 'utf8');
@@ -87,24 +58,12 @@ describe('RedisCounter', () => {
     }
   });
 
-  it('accepts an install of a later epoch', async () => {
-    await counter.install(7, 100);
-    await counter.install(10, 5);
-    expect(await counter.increment(10, 1)).toBe(6);
-    expect(await counter.increment(7, 1)).toBeUndefined();
-  });
-
   it('replaces a count that is no number', async () => {
     await counter.install(7, 100);
     await raw.set('visitor_count', 'nonsense');
     await expect(counter.increment(7, 1)).rejects.toThrow(StoreError);
     await counter.install(8, 100);
     expect(await counter.increment(8, 1)).toBe(101);
-  });
-
-  it('counts past 2^31', async () => {
-    await counter.install(7, 2 ** 31 - 1);
-    expect(await counter.increment(7, 2)).toBe(2 ** 31 + 1);
   });
 
   it('fails in bounded time while Redis is paused, then at once, and answers again soon after', async () => {

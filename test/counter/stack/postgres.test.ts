@@ -179,8 +179,8 @@ describe('whom it has room for', () => {
         for (let round = 0; round < 20; round++) {
           await Promise.all([
             replica.read(),
-            replica.record(epoch, 1),
-            replica.reset(`room-${index}`, 0, Date.now()),
+            replica.commit(epoch, 1),
+            replica.reset(0, { id: `room-${index}`, sentAt: Date.now() }),
           ]);
         }
       });

@@ -20,11 +20,11 @@ export function createApplication({ config, log }: Given<CounterConfig>): Applic
       redis ? state(redis.ping()) : 'not configured',
       state(postgres.read()),
     ]);
-    const { countedBy, postgresAway } = counter.state;
-    const postgresState = postgresRead === 'up' && postgresAway ? 'refuses to count' : postgresRead;
-    const degraded = redisState !== 'up' || countedBy === 'postgres';
+    const { sequencer, postgresDown } = counter.state;
+    const postgresState = postgresRead === 'up' && postgresDown ? 'refuses to count' : postgresRead;
+    const degraded = redisState !== 'up' || sequencer === 'postgres';
     const status = postgresState !== 'up' ? 'unavailable' : degraded ? 'degraded' : 'ok';
-    return { status, redis: redisState, postgres: postgresState, countedBy: countedBy ?? 'nobody yet' };
+    return { status, redis: redisState, postgres: postgresState, sequencer: sequencer ?? 'none yet' };
   }
 
   let unknown: string | undefined;

@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest';
 import { StoreError } from '../unavailable.ts';
-import { Counter, type PostgresStore, type RedisStore } from './counter.ts';
+import { Counter } from './counter.ts';
+import type { PostgresStore, RedisStore } from './store.ts';
 
-/** Stores that always answer, and a counter on them that counts its commits; time stands still but for `pass`. */
-function start(overrides: Partial<PostgresStore> = {}) {
+/** Stores that always answer, and a counter on them; time stands still but for `pass`. */
+function start(overrides: Partial<PostgresStore> = {}, redisOverrides: Partial<RedisStore> = {}) {
   let count = 0;
-  let commits = 0;
   let now = 0;
   let timers: { at: number; callback: () => void }[] = [];
   const redis: RedisStore = {
@@ -14,18 +14,21 @@ function start(overrides: Partial<PostgresStore> = {}) {
       return count;
     },
     install: async () => {},
+    ping: async () => {},
+    ...redisOverrides,
   };
-  const row = { count: 0, epoch: 1, counting: 'redis' } as const;
+  const row = { count: 0, epoch: 1, sequencer: 'redis' } as const;
   const postgres: PostgresStore = {
     read: async () => row,
-    record: async () => {
-      commits++;
+    commit: async () => {
       now += 1;
       return true;
     },
-    takeOver: async () => undefined,
-    handBack: async () => undefined,
+    increment: async () => undefined,
+    failOver: async () => undefined,
+    failBack: async () => undefined,
     reset: async () => row,
+    ping: async () => {},
     ...overrides,
   };
   const clock = {
@@ -44,93 +47,37 @@ function start(overrides: Partial<PostgresStore> = {}) {
     timers = timers.filter(({ at }) => at > now);
     for (const { callback } of due) callback();
   };
-  const log = { info: () => {}, warn: () => {} };
+  const gaps: number[] = [];
+  const info = (fields: object) => {
+    if ('gap' in fields) gaps.push(Number(fields.gap));
+  };
+  const log = { info, warn: () => {} };
   return {
     counter: new Counter({ redis, postgres, waitMs: 5000, log, clock }),
-    commits: () => commits,
     pass,
+    gaps,
   };
 }
-
-const visits = (counter: Counter, n: number) => Promise.all(Array.from({ length: n }, () => counter.visit()));
-
-it('commits the visits of visitors who come back once, though they come one after the other', async () => {
-  const { counter, commits } = start();
-  await visits(counter, 8);
-  const before = commits();
-  const coming: Promise<number>[] = [];
-  for (let visitor = 0; visitor < 8; visitor++) {
-    coming.push(counter.visit());
-    await Promise.resolve();
-  }
-  expect(await Promise.all(coming)).toEqual([9, 10, 11, 12, 13, 14, 15, 16]);
-  expect(commits() - before).toBe(1);
-});
-
-it('does not wait for the last of twenty', async () => {
-  const { counter, commits } = start();
-  await visits(counter, 20);
-  const before = commits();
-  expect(await visits(counter, 19)).toEqual(Array.from({ length: 19 }, (_, i) => 21 + i));
-  expect(commits() - before).toBe(1);
-});
-
-it('waits for the second last of twenty', async () => {
-  const { counter, commits, pass } = start();
-  await visits(counter, 20);
-  const before = commits();
-  const coming = visits(counter, 18);
-  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
-  expect(commits()).toBe(before);
-  pass(20);
-  await coming;
-  expect(commits() - before).toBe(1);
-});
-
-it('does not wait for visitors who stay away for longer than 20 ms', async () => {
-  const { counter, pass } = start();
-  await visits(counter, 8);
-  const visit = counter.visit();
-  pass(20);
-  expect(await visit).toBe(9);
-});
-
-it('lets a single visitor never wait for others', async () => {
-  const { counter, commits } = start();
-  expect(await counter.visit()).toBe(1);
-  expect(await counter.visit()).toBe(2);
-  expect(commits()).toBe(2);
-});
-
-it('does not wait for anybody once it is closed', async () => {
-  const { counter } = start();
-  await visits(counter, 8);
-  const visit = counter.visit();
-  await counter.close();
-  expect(await visit).toBe(9);
-});
 
 /** Lets everything run that waits for no timer. */
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 it('counts again as soon as Postgres can, though the visitor who met the outage has left', async () => {
   const slow = Promise.withResolvers<void>();
-  const row = { count: 0, epoch: 1, counting: 'redis' } as const;
+  const row = { count: 0, epoch: 1, sequencer: 'redis' } as const;
   let reads = 0;
   const read = async () => {
     reads++;
     if (reads === 1) throw new StoreError('refused');
-    if (reads === 2) await slow.promise;
     return row;
   };
-  const { counter, pass } = start({ read });
+  const { counter, pass } = start({ read, ping: () => slow.promise });
   let left = false;
-  const first = counter.visit(() => left);
+  const first = counter.visit({ gone: () => left });
   first.catch(() => {});
   await settle();
   pass(100);
   await settle();
-  expect(reads).toBe(2);
   left = true;
   slow.resolve();
   await settle();
@@ -138,16 +85,16 @@ it('counts again as soon as Postgres can, though the visitor who met the outage 
   pass(6000);
   await expect(first).rejects.toThrow();
   expect(await counter.visit()).toBeGreaterThan(0);
-  expect(counter.state.postgresAway).toBe(false);
+  expect(counter.state.postgresDown).toBe(false);
 });
 
 it('goes on probing while nobody asks, and while a standby can be read and not written', async () => {
   let writable = false;
-  const record = async () => {
+  const write = async () => {
     if (!writable) throw new StoreError('read-only');
     return true;
   };
-  const { counter, pass } = start({ record });
+  const { counter, pass } = start({ commit: write, ping: async () => void (await write()) });
   const first = counter.visit();
   first.catch(() => {});
   await settle();
@@ -165,12 +112,12 @@ it('goes on probing while nobody asks, and while a standby can be read and not w
 
 it('asks Postgres anew after a statement failed: what was known may be why', async () => {
   let epoch = 2 ** 62;
-  const read = async () => ({ count: 0, epoch, counting: 'redis' }) as const;
-  const record = async (of: number) => {
+  const read = async () => ({ count: 0, epoch, sequencer: 'redis' }) as const;
+  const commit = async (of: number) => {
     if (of > Number.MAX_SAFE_INTEGER) throw new StoreError('bigint out of range');
     return true;
   };
-  const { counter, pass } = start({ read, record });
+  const { counter, pass } = start({ read, commit });
   const visit = counter.visit();
   visit.catch(() => {});
   await settle();
@@ -186,7 +133,7 @@ it('asks Postgres anew after a statement failed: what was known may be why', asy
 it('gives a request the rest of the wait that it has not spent elsewhere', async () => {
   const never = () => new Promise<never>(() => {});
   const { counter, pass } = start({ read: never });
-  const [late, fresh] = [counter.visit(() => false, 4000), counter.reset('a', 0, 1000)];
+  const [late, fresh] = [counter.visit({ waitedMs: 4000 }), counter.reset('a', 0, { waitedMs: 1000 })];
   const refused: string[] = [];
   late.catch(() => refused.push('late'));
   fresh.catch(() => refused.push('fresh'));
@@ -199,14 +146,14 @@ it('gives a request the rest of the wait that it has not spent elsewhere', async
   pass(3000);
   await settle();
   expect(refused).toEqual(['late', 'fresh']);
-  await expect(counter.visit(() => false, 5000)).rejects.toThrow('spent its wait');
+  await expect(counter.visit({ waitedMs: 5000 })).rejects.toThrow('spent its wait');
 });
 
 it('closes within the wait while Postgres is away', async () => {
   const read = async () => {
     throw new StoreError('refused');
   };
-  const { counter, pass } = start({ read });
+  const { counter, pass } = start({ read, ping: read });
   const visit = counter.visit();
   visit.catch(() => {});
   await settle();
@@ -220,4 +167,78 @@ it('closes within the wait while Postgres is away', async () => {
   }
   await expect(visit).rejects.toThrow('in time');
   expect(closed).toBe(true);
+});
+
+it('tells the numbers that nobody gets, because their visits were settled or left before the commit', async () => {
+  const slow = Promise.withResolvers<boolean>();
+  const { counter, pass, gaps } = start({ commit: () => slow.promise });
+  let left = false;
+  const visits = [counter.visit({ waitedMs: 4000 }), counter.visit({ gone: () => left }), counter.visit()];
+  for (const visit of visits) visit.catch(() => {});
+  await settle();
+  left = true;
+  pass(1000);
+  slow.resolve(true);
+  expect(await visits[2]).toBe(3);
+  expect(gaps).toEqual([2]);
+});
+
+it('tells the numbers of a batch that nobody waits for any more', async () => {
+  const { counter, pass, gaps } = start({
+    commit: async () => {
+      throw new StoreError('gone');
+    },
+  });
+  const visits = [counter.visit(), counter.visit()];
+  for (const visit of visits) visit.catch(() => {});
+  await settle();
+  for (let i = 0; i < 60; i++) {
+    pass(100);
+    await settle();
+  }
+  await expect(visits[0]).rejects.toThrow('in time');
+  expect(gaps).toEqual([2]);
+});
+
+it('tells a gap for a command that may have been carried out, and none for one that was never sent', async () => {
+  for (const sent of [true, false]) {
+    const redis = async () => {
+      throw new StoreError('away', { sent });
+    };
+    const failOver = async () => ({ count: 7, epoch: 2, sequencer: 'postgres' }) as const;
+    const { counter, gaps } = start({ failOver }, { increment: redis });
+    expect(await counter.visit()).toBe(7);
+    expect(gaps).toEqual(sent ? [1] : []);
+  }
+});
+
+it('refuses more pending requests than it may have, until one has its answer', async () => {
+  const slow = Promise.withResolvers<boolean>();
+  const { counter, pass } = start({ commit: () => slow.promise });
+  const visits = Array.from({ length: 4000 }, () => counter.visit());
+  await expect(counter.visit()).rejects.toThrow('4000 requests are pending already');
+  slow.resolve(true);
+  expect(await Promise.all(visits)).toHaveLength(4000);
+  pass(1000);
+  expect(await counter.visit()).toBe(4001);
+});
+
+it('brings Redis up to date when a reset finds itself done: its first replica may have died before the install', async () => {
+  const installed: number[] = [];
+  const { counter, pass } = start(
+    {
+      read: async () => ({ count: 0, epoch: 2, sequencer: 'redis' }),
+      reset: async () => 'done',
+      failBack: async () => ({ count: 0, epoch: 3, sequencer: 'redis' }),
+    },
+    {
+      increment: async (epoch) => (installed.includes(epoch) ? 0 : undefined),
+      install: async (epoch) => void installed.push(epoch),
+    },
+  );
+  const repeated = counter.reset('repeated');
+  await settle();
+  pass(20);
+  await repeated;
+  expect(installed).toEqual([3]);
 });

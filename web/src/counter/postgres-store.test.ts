@@ -19,8 +19,8 @@ it('counts where all connections share one session, and says once that it prepar
   try {
     const { epoch } = await counter.read();
     // Two at a time take two connections, and the same statement to both.
-    await Promise.all([counter.record(epoch, 1), counter.record(epoch, 2)]);
-    await Promise.all([counter.record(epoch, 3), counter.record(epoch, 4)]);
+    await Promise.all([counter.commit(epoch, 1), counter.commit(epoch, 2)]);
+    await Promise.all([counter.commit(epoch, 3), counter.commit(epoch, 4)]);
     expect((await counter.read()).count).toBe(4);
     expect(said).toEqual(['a pooler shares sessions: statements are not prepared']);
   } finally {

@@ -1,51 +1,56 @@
+import type { QueryResult } from 'pg';
 import { Postgres, prepared, type Statement } from '../connect-postgres.ts';
 import type { Log } from '../log.ts';
 import { reason } from '../reason.ts';
 import { StoreError } from '../unavailable.ts';
-import type { PostgresStore, Row } from './counter.ts';
+import type { PostgresStore, Reset, Row, Sequencer } from './store.ts';
 
 const ROW = 'visitor_count, epoch, counting';
 
 /**
- * Later than every epoch before, also of another life of this table: Redis may outlive a volume or a backup that is
- * restored, and must not take its own old epoch for the new one. So epochs are times, in milliseconds.
+ * Later than every epoch before, also of another life of this table: a Redis that outlives a volume must not take its own old
+ * epoch for the new one. So epochs are times, in milliseconds.
  */
-const NEXT_EPOCH = 'GREATEST(epoch + 1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)';
+const NEW_EPOCH = 'epoch = GREATEST(epoch + 1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)';
+
+/** The fence (invariant 1 of protocol.ts): every write names the epoch that it belongs to, in its first parameter. */
+const IN_EPOCH = 'site_id = 1 AND epoch = $1';
 
 const READ = prepared(`SELECT ${ROW} FROM visitors WHERE site_id = 1`);
 
-// GREATEST: replies, and so commits, arrive in any order and some of them twice.
-// The epoch is the fence: numbers of an epoch that is over must not be committed.
-const RECORD = prepared(`
-  UPDATE visitors SET visitor_count = GREATEST(visitor_count, $2) WHERE site_id = 1 AND epoch = $1`);
+// GREATEST (invariant 3): commits arrive in any order and some of them twice.
+const COMMIT = prepared(`UPDATE visitors SET visitor_count = GREATEST(visitor_count, $2) WHERE ${IN_EPOCH}`);
 
-// The epoch moves only when Redis had it: while Postgres counts, replicas need not start over at every batch. 2^53 is the
-// first number that a double does not tell from the next: the count stops there, and the counter refuses it.
-const TAKE_OVER = prepared(`
-  UPDATE visitors
-     SET visitor_count = LEAST(visitor_count + $1, 9007199254740992), counting = 'postgres',
-         epoch = CASE counting WHEN 'redis' THEN ${NEXT_EPOCH} ELSE epoch END
-   WHERE site_id = 1 AND (counting = 'postgres' OR $2) RETURNING ${ROW}`);
+// 2^53 is the first number that a double does not tell from the next: the count stops there, and the counter refuses it.
+const ADDED = 'visitor_count = LEAST(visitor_count + $2, 9007199254740992)';
+const INCREMENT = prepared(`UPDATE visitors SET ${ADDED} WHERE ${IN_EPOCH} RETURNING ${ROW}`);
 
-const HAND_BACK = prepared(`
-  UPDATE visitors SET epoch = ${NEXT_EPOCH}, counting = 'redis' WHERE site_id = 1 AND epoch = $1 RETURNING ${ROW}`);
+// Whatever changes the sequencer, and a reset, starts an epoch in the same statement (invariant 2).
+const FAIL_OVER = prepared(
+  `UPDATE visitors SET ${NEW_EPOCH}, counting = 'postgres', ${ADDED} WHERE ${IN_EPOCH} RETURNING ${ROW}`,
+);
+const FAIL_BACK = prepared(
+  `UPDATE visitors SET ${NEW_EPOCH}, counting = 'redis' WHERE ${IN_EPOCH} RETURNING ${ROW}`,
+);
 
-// A reset that NGINX or the counter repeats, because its answer was lost, finds its id and changes nothing. NGINX stops
-// repeating within seconds, but the clock may jump meanwhile: the last 1,000 resets stay, whatever it says. One that the network held back finds a reset that was sent later. A time that is still to come
-// is ignored: the clock was set back. The row is locked before the id is noted: an id must not be noted for nothing. Two that
-// begin in the same microsecond conflict as well: the second notes nothing, and is asked for again.
-const LATER = (sentAt: string) =>
-  `sent_at > to_timestamp(${sentAt} / 1000.0) AND sent_at <= clock_timestamp()`;
-const WAS_RESET = prepared(`SELECT id FROM resets WHERE id = $1 OR ${LATER('$2')} LIMIT 1`);
+// A repeated reset finds its id, and one that the network held back finds a reset that was sent later (invariant 6): both are done.
+// A time that is still to come is ignored: the clock was set back. The clock may also jump forward, so the last 1,000 resets stay
+// however old they are. The statement locks the row before it notes the id, so that no id is noted for nothing. Two that begin in
+// the same microsecond conflict as well: the second notes nothing, sees that the epoch has moved, and is sent again.
+const LATER = 'sent_at > to_timestamp($3 / 1000.0) AND sent_at <= clock_timestamp()';
 const RESET = prepared(`
   WITH forgotten AS (DELETE FROM resets WHERE at < now() - interval '10 minutes'
                        AND at < (SELECT at FROM resets ORDER BY at DESC OFFSET 999 LIMIT 1)),
-       current AS (SELECT site_id FROM visitors WHERE site_id = 1 AND epoch = $2 FOR UPDATE),
-       noted AS (INSERT INTO resets (id, sent_at) SELECT $1, to_timestamp($3 / 1000.0) FROM current
-                  WHERE NOT EXISTS (SELECT FROM resets WHERE ${LATER('$3')})
-                  ON CONFLICT DO NOTHING RETURNING id)
-  UPDATE visitors SET visitor_count = 0, epoch = ${NEXT_EPOCH}, counting = 'redis'
-   WHERE site_id = 1 AND EXISTS (SELECT FROM noted) RETURNING ${ROW}`);
+       current AS (SELECT site_id FROM visitors WHERE ${IN_EPOCH} FOR UPDATE),
+       noted AS (INSERT INTO resets (id, sent_at) SELECT $2, to_timestamp($3 / 1000.0) FROM current
+                  WHERE NOT EXISTS (SELECT FROM resets WHERE ${LATER})
+                  ON CONFLICT DO NOTHING RETURNING id),
+       done AS (SELECT FROM resets WHERE id = $2 OR ${LATER} LIMIT 1),
+       reset AS (UPDATE visitors SET visitor_count = 0, ${NEW_EPOCH}, counting = 'redis'
+                  WHERE site_id = 1 AND EXISTS (SELECT FROM noted) RETURNING ${ROW})
+  SELECT ${ROW} FROM reset UNION ALL SELECT NULL, NULL, 'done' FROM done`);
+
+const PING = prepared('UPDATE visitors SET visitor_count = visitor_count WHERE site_id = 1');
 
 /** The counter in Postgres. Owns its sessions until close(). */
 export class PostgresCounter implements PostgresStore {
@@ -57,29 +62,39 @@ export class PostgresCounter implements PostgresStore {
   }
 
   async read(): Promise<Row> {
-    return required(await this.#query(READ, []));
+    const { rows } = await this.#query(READ);
+    return toRow(rows[0]) ?? noRow();
   }
 
-  async record(epoch: number, count: number): Promise<boolean> {
-    const { changed } = await this.#query(RECORD, [epoch, count]);
-    return changed === 1;
+  async commit(epoch: number, last: number): Promise<boolean> {
+    const { rowCount } = await this.#query(COMMIT, epoch, last);
+    return rowCount === 1;
   }
 
-  async takeOver(n: number, insist: boolean): Promise<Row | undefined> {
-    const { row } = await this.#query(TAKE_OVER, [n, insist]);
-    return row;
+  async increment(epoch: number, n: number): Promise<number | undefined> {
+    const { rows } = await this.#query(INCREMENT, epoch, n);
+    return toRow(rows[0])?.count;
   }
 
-  async handBack(seen: number): Promise<Row | undefined> {
-    const { row } = await this.#query(HAND_BACK, [seen]);
-    return row;
+  async failOver(epoch: number, n: number): Promise<Row | undefined> {
+    const { rows } = await this.#query(FAIL_OVER, epoch, n);
+    return toRow(rows[0]);
   }
 
-  async reset(id: string, seen: number, sentAt: number): Promise<Row | 'moved' | 'done'> {
-    const { row } = await this.#query(RESET, [id, seen, sentAt]);
-    if (row) return row;
-    const { changed } = await this.#query(WAS_RESET, [id, sentAt]);
-    return changed ? 'done' : 'moved';
+  async failBack(epoch: number): Promise<Row | undefined> {
+    const { rows } = await this.#query(FAIL_BACK, epoch);
+    return toRow(rows[0]);
+  }
+
+  async reset(epoch: number, { id, sentAt }: Reset): Promise<Row | 'done' | 'moved'> {
+    const [row] = (await this.#query(RESET, epoch, id, sentAt)).rows;
+    if (row?.counting === 'done') return 'done';
+    return toRow(row) ?? 'moved';
+  }
+
+  async ping(): Promise<void> {
+    const { rowCount } = await this.#query(PING);
+    if (rowCount !== 1) noRow();
   }
 
   async close(): Promise<void> {
@@ -87,13 +102,9 @@ export class PostgresCounter implements PostgresStore {
   }
 
   /** @throws StoreError whatever the cause: to the counter an error in a statement is an outage too. */
-  async #query(
-    statement: Statement,
-    values: unknown[],
-  ): Promise<{ row: Row | undefined; changed: number | null }> {
+  async #query(statement: Statement, ...values: (number | string)[]): Promise<QueryResult<Columns>> {
     try {
-      const { rows, rowCount } = await this.#postgres.query(statement, values);
-      return { row: rows[0]?.epoch ? toRow(rows[0]) : undefined, changed: rowCount };
+      return await this.#postgres.query(statement, values);
     } catch (error) {
       throw error instanceof StoreError
         ? error
@@ -103,11 +114,17 @@ export class PostgresCounter implements PostgresStore {
 }
 
 /** bigint arrives as text, since it can be larger than what a number holds exactly. */
-function toRow(row: { visitor_count: string; epoch: string; counting: Row['counting'] }): Row {
-  return { count: Number(row.visitor_count), epoch: Number(row.epoch), counting: row.counting };
+interface Columns {
+  visitor_count: string;
+  epoch: string;
+  counting: Sequencer | 'done';
 }
 
-function required({ row }: { row: Row | undefined }): Row {
-  if (row) return row;
+function toRow(columns: Columns | undefined): Row | undefined {
+  if (columns === undefined || columns.counting === 'done') return undefined;
+  return { count: Number(columns.visitor_count), epoch: Number(columns.epoch), sequencer: columns.counting };
+}
+
+function noRow(): never {
   throw new StoreError('Postgres: table visitors has no row with site_id 1: run ./stack up, which migrates');
 }

@@ -1,6 +1,6 @@
 import { RedisConnection } from '../connect-redis.ts';
 import type { Log } from '../log.ts';
-import type { RedisStore } from './counter.ts';
+import type { RedisStore } from './store.ts';
 
 /**
  * The second key holds the epoch and the server's replication id: "17 8371b4fb1155b71f4a04d3e1bc3e18c4a990aeeb".
@@ -67,7 +67,6 @@ export class RedisCounter implements RedisStore {
     await this.#redis.ask(this.#redis.client.install(...KEYS, epoch, count));
   }
 
-  /** @throws StoreError when Redis does not answer, or cannot be written to. */
   async ping(): Promise<void> {
     await this.#redis.ask(this.#redis.client.probe(...KEYS));
   }

@@ -6,6 +6,7 @@ import request from 'supertest';
 import { describe, expect, it } from 'vitest';
 import { createApp } from '../app.ts';
 import { StoreError, Unavailable } from '../unavailable.ts';
+import type { Arrival } from './pending.ts';
 import { counterRoutes, type RoutesOptions } from './routes.ts';
 
 const PAGE = { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' };
@@ -17,13 +18,13 @@ function application(counter: Partial<RoutesOptions['counter']> = {}) {
   const calls: string[] = [];
   const logged: unknown[] = [];
   const fake: RoutesOptions['counter'] = {
-    async visit(gone, waitedMs) {
+    async visit(arrival) {
       calls.push('visit');
-      return counter.visit?.(gone, waitedMs) ?? 1;
+      return counter.visit?.(arrival) ?? 1;
     },
-    async reset(id, sentAt, waitedMs) {
+    async reset(id, sentAt, arrival) {
       calls.push(`reset ${id}`);
-      await counter.reset?.(id, sentAt, waitedMs);
+      await counter.reset?.(id, sentAt, arrival);
     },
   };
   const log = pino({ base: null, timestamp: false }, { write: (line) => logged.push(JSON.parse(line)) });
@@ -79,7 +80,7 @@ describe('pages', () => {
   it('tells the counter when the visitor has disconnected', async () => {
     const asked = Promise.withResolvers<() => boolean>();
     const answer = Promise.withResolvers<number>();
-    const visit = (gone = () => false) => {
+    const visit = ({ gone = () => false }: Arrival = {}) => {
       asked.resolve(gone);
       return answer.promise;
     };
@@ -151,8 +152,8 @@ describe('behind NGINX', () => {
   ])('takes an elapsed time of %s s off the wait', async (elapsed, expected) => {
     const waited: (number | undefined)[] = [];
     const { http } = application({
-      visit: async (_gone, waitedMs) => waited.push(waitedMs),
-      reset: async (_id, _sentAt, waitedMs) => void waited.push(waitedMs),
+      visit: async (arrival) => waited.push(arrival?.waitedMs),
+      reset: async (_id, _sentAt, arrival) => void waited.push(arrival?.waitedMs),
     });
     for (const path of ['/', '/resetcounter']) {
       await http.get(path).set(elapsed === undefined ? {} : { 'X-Request-Elapsed': elapsed });

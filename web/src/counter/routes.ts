@@ -41,7 +41,7 @@ export function counterRoutes({ counter, log, resetToken }: RoutesOptions): Rout
     routes,
     '/',
     async (req, res) => {
-      const number = await counter.visit(() => res.closed, waitedMs(req));
+      const number = await counter.visit({ gone: () => res.closed, waitedMs: waitedMs(req) });
       log.debug({ requestId: requestId(req), number }, 'visit');
       answer(res, 200, 'html', `Hello Linode!  This page has been viewed ${number} time(s).`);
     },
@@ -59,7 +59,7 @@ export function counterRoutes({ counter, log, resetToken }: RoutesOptions): Rout
         log.warn({ requestId: id, client: req.ip, reason: refusal.reason }, 'reset refused');
         return answer(res, refusal.status, 'text', `${refusal.reason}\n`);
       }
-      await counter.reset(id, sentAt(req), waitedMs(req));
+      await counter.reset(id, sentAt(req), { waitedMs: waitedMs(req) });
       log.info({ requestId: id, client: req.ip }, 'reset visitor count');
       answer(res, 200, 'html', 'Successfully deleted redis and postgres counters');
     },
