@@ -13,7 +13,7 @@ export default defineConfig({
             'bench/*.test.ts',
             'test/*.test.ts',
             'test/counter/*.test.ts',
-            'test/counter/simulation/**/*.test.ts',
+            'test/counter/{models,simulation,exploration}/**/*.test.ts',
           ],
         },
       },
