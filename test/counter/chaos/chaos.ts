@@ -18,7 +18,7 @@ import { docker, type Stack } from '../../support/stack.ts';
 import { check, type Verdict } from '../checker.ts';
 import { Load } from './load.ts';
 
-const CLIENTS = 16;
+export const CLIENTS = 16;
 /** An answer that took longer (ms) is not normal. */
 const NORMAL_MS = 100;
 
@@ -121,6 +121,20 @@ export const SCENARIOS: Scenario[] = [
         stack.containers('postgres'),
       ]);
       return cutBetween(web, postgres);
+    },
+    mayFail: false,
+    slowest: bounded,
+  },
+  {
+    // It takes all three into the fallback, and one of the others fails back each second.
+    name: 'one web: cut off from redis alone',
+    lasts: 5000,
+    inject: async (stack) => {
+      const [[web = ''], [redis = '']] = await Promise.all([
+        stack.containers('web'),
+        stack.containers('redis'),
+      ]);
+      return cutBetween(web, redis);
     },
     mayFail: false,
     slowest: bounded,
@@ -280,7 +294,7 @@ export async function runScenario(stack: Stack, scenario: Scenario): Promise<Res
  * Attempts that failed on the way, as the logs tell: NGINX names every replica that it tried for a visit, and web
  * says which numbers may never be shown.
  */
-async function surplus(stack: Stack, since: string): Promise<number> {
+export async function surplus(stack: Stack, since: string): Promise<number> {
   const lines = (
     await stack.compose('logs', '--no-log-prefix', '--no-color', '--since', since, 'nginx', 'web')
   ).split('\n');
@@ -294,7 +308,7 @@ async function surplus(stack: Stack, since: string): Promise<number> {
 }
 
 /** The durable count, once it has stood still for longer than an attempt that NGINX gave up may still take to count. */
-async function settledCount(stack: Stack): Promise<number> {
+export async function settledCount(stack: Stack): Promise<number> {
   for (let before = Number.NaN; ; ) {
     const count = Number(await stack.sql('SELECT visitor_count FROM visitors'));
     if (count === before) return count;
@@ -304,7 +318,7 @@ async function settledCount(stack: Stack): Promise<number> {
 }
 
 /** When the last answer came that was not normal, before the first hundred in a row that were; if none was, `since`. */
-function normalAgain(load: Load, since: number): number | undefined {
+export function normalAgain(load: Load, since: number): number | undefined {
   const answers = load.operations
     .filter(({ completed }) => completed > since && completed < Number.POSITIVE_INFINITY)
     .toSorted((a, b) => a.completed - b.completed);
