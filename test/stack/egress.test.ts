@@ -1,4 +1,4 @@
-/** An application that calls others: a network that leads out, for web alone. Off by default: hardening.test.ts */
+/** An application that calls others: a network that leads out, for web alone. Off by default: hardening/networks.test.ts */
 import { mkdtempDisposable, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
