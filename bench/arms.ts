@@ -2,25 +2,15 @@
 import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
-import { CHECKOUT } from '../test/support/containers.ts';
 import { Stack } from '../test/support/stack.ts';
+import { CHECKOUT } from '../test/support/this-checkout.ts';
 import { BUNDLED } from '../web/src/counter/bundle.ts';
-
-/** What is compared, docs/performance.md: NGINX alone, Express alone, a visit, and a visit counted as the original does. */
-export const ARMS = ['constant', 'nothing', 'lean', 'visit', 'original'] as const;
-/** The two things that a visit waits for. */
-export const PARTS = ['script', 'commit'] as const;
-
-/** Where NGINX has an arm: one of these, or a revision of web. */
-export const path = (arm: string) => (arm === 'visit' ? '/' : `/${arm}`);
-/** The service that answers for an arm. */
-export const service = (arm: string) => (arm === 'visit' ? 'web' : arm === 'constant' ? 'nginx' : arm);
+import { ARMS, PARTS } from './names.ts';
+import { withLocations, withUpstreams } from './nginx-conf.ts';
 
 // As Stack.start names it.
 const PROJECT = `bench-${CHECKOUT}`;
 const DIST = 'bench/dist';
-const CONSTANT = `default_type "text/html; charset=utf-8"; add_header Cache-Control no-store always;
-      return 200 "Hello Linode!  This page has been viewed 123456 time(s).";`;
 
 /**
  * A stack with all arms behind its NGINX, to be removed by the caller.
@@ -79,28 +69,4 @@ async function bundleRevision(revision: string): Promise<void> {
   const archive = execFileSync('git', ['archive', revision, 'web/src']);
   execFileSync('tar', ['--extract', '--directory', tree], { input: archive });
   await bundle(`${tree}/web/src/main.ts`, revision);
-}
-
-/** nginx.conf with an upstream for each arm beside web's: the same lines, and other replicas. */
-export function withUpstreams(conf: string, arms: string[]): string {
-  const upstream = block(conf, /^ {2}upstream web \{\n[\s\S]*?^ {2}\}\n/m);
-  const upstreams = arms.map((arm) => upstream.replaceAll(/\bweb\b/g, arm));
-  return conf.replace(upstream, `${upstream}${upstreams.join('')}`);
-}
-
-/** locations.conf with a location for each arm beside the counter's: the same lines, and other replicas. */
-export function withLocations(conf: string, quickRetry: string, arms: string[]): string {
-  const location = block(conf, /^location = \/ \{\n[\s\S]*?^\}\n/m);
-  const locations = arms.map((arm) =>
-    location
-      .replace('location = /', `location = /${arm}`)
-      .replace('include quick-retry.conf;', quickRetry.replace('http://web', `http://${arm}/`)),
-  );
-  return `${conf}${locations.join('')}location = /constant { ${CONSTANT} }\n`;
-}
-
-function block(text: string, pattern: RegExp): string {
-  const [found] = pattern.exec(text) ?? [];
-  if (found === undefined) throw new Error(`nginx has nothing like ${pattern}: mend bench/arms.ts`);
-  return found;
 }

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { getContainerRuntimeClient } from 'testcontainers';
 import type { Stack } from '../test/support/stack.ts';
-import { path, service } from './arms.ts';
+import { path, service } from './names.ts';
 
 const run = promisify(execFile);
 

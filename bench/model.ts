@@ -3,8 +3,8 @@
  * `visit + batch × batches a visit`, and the smaller the share of a replica in the visitors, the more batches there are.
  */
 
+import { markdown } from '../test/support/markdown.ts';
 import { median } from '../test/support/median.ts';
-import { markdown } from './markdown.ts';
 import type { Sample } from './measure.ts';
 import { commits, cost, costOfAll, groups, rate } from './report.ts';
 

@@ -1,9 +1,9 @@
 /** What the samples say: medians and ranges, in Markdown. */
 
+import { markdown } from '../test/support/markdown.ts';
 import { median } from '../test/support/median.ts';
-import { service } from './arms.ts';
-import { markdown } from './markdown.ts';
 import type { Sample } from './measure.ts';
+import { service } from './names.ts';
 
 /** Answers a second. */
 export const rate = ({ requests, seconds }: Sample) => requests / seconds;

@@ -1,9 +1,9 @@
 /** How long the start takes, and how large the images are. */
 import { baseImages } from '../test/support/base-images.ts';
 import { startTimes } from '../test/support/first-answer.ts';
+import { markdown } from '../test/support/markdown.ts';
 import { median } from '../test/support/median.ts';
 import { inspect, type Stack } from '../test/support/stack.ts';
-import { markdown } from './markdown.ts';
 
 export async function startAndSize(stack: Stack, rounds: number): Promise<string> {
   const { bare, web } = await startTimes(stack, rounds);

@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { baseImages } from './support/base-images.ts';
-import { LABEL } from './support/containers.ts';
+import { LABEL } from './support/this-checkout.ts';
 
 function docker(...args: string[]): string {
   const { status, stdout, stderr } = spawnSync('docker', args, { encoding: 'utf8' });

@@ -3,9 +3,9 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { subject } from '../subject.ts';
-import { CHECKOUT } from '../support/containers.ts';
 import { until } from '../support/faults.ts';
 import { docker, Stack } from '../support/stack.ts';
+import { CHECKOUT } from '../support/this-checkout.ts';
 import { Writers } from '../support/writers.ts';
 import { Host } from './host.ts';
 

@@ -6,8 +6,8 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { CHECKOUT } from '../support/containers.ts';
 import { until } from '../support/faults.ts';
+import { CHECKOUT } from '../support/this-checkout.ts';
 
 const run = promisify(execFile);
 

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Checkout, ended } from '../support/checkout.ts';
-import { CHECKOUT, freePort } from '../support/containers.ts';
+import { CHECKOUT, freePort } from '../support/this-checkout.ts';
 
 let checkout: Checkout;
 let env: NodeJS.ProcessEnv;

@@ -4,9 +4,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
-import { LABEL } from '../support/containers.ts';
 import { until } from '../support/faults.ts';
 import { attempt, docker, inspect } from '../support/stack.ts';
+import { LABEL } from '../support/this-checkout.ts';
 
 const image = (name: string) => {
   const value = process.env[`${name}_IMAGE`];

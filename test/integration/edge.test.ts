@@ -6,9 +6,9 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { CHECKOUT, freePort, LABEL } from '../support/containers.ts';
 import { until } from '../support/faults.ts';
 import { docker, inspect, raw } from '../support/stack.ts';
+import { CHECKOUT, freePort, LABEL } from '../support/this-checkout.ts';
 
 const NAME = `edge-${CHECKOUT}`;
 const REPLICAS = [1, 2, 3].map((n) => `${NAME}-web-${n}`);

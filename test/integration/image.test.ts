@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, it, vi } from 'vitest';
-import { freePort, LABEL } from '../support/containers.ts';
+import { freePort, LABEL } from '../support/this-checkout.ts';
 
 const run = promisify(execFile);
 

@@ -1,8 +1,9 @@
 /** postgres/migrate.sh on a Postgres that is not the stack's: as an owner who is no superuser, with a password of the environment. */
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { CHECKOUT, type Store, startPostgres } from '../support/containers.ts';
+import { type Store, startPostgres } from '../support/containers.ts';
 import { attempt, docker } from '../support/stack.ts';
+import { CHECKOUT } from '../support/this-checkout.ts';
 
 const IMAGE = `migrate-${CHECKOUT}`;
 

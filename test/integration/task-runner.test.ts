@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Checkout, type Ended, ended } from '../support/checkout.ts';
-import { CHECKOUT, freePort } from '../support/containers.ts';
 import { docker } from '../support/stack.ts';
+import { CHECKOUT, freePort } from '../support/this-checkout.ts';
 
 const NAMES = ['NODE_IMAGE', 'NGINX_IMAGE', 'REDIS_IMAGE', 'POSTGRES_IMAGE'] as const;
 type Images = Partial<Record<(typeof NAMES)[number], string>>;

@@ -12,8 +12,8 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { subject } from '../subject.ts';
 import { Checkout } from '../support/checkout.ts';
-import { CHECKOUT, freePort } from '../support/containers.ts';
 import { docker, inspect } from '../support/stack.ts';
+import { CHECKOUT, freePort } from '../support/this-checkout.ts';
 
 const run = promisify(execFile);
 const PROJECT = `checkout-test-${CHECKOUT}`;

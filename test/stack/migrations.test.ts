@@ -7,9 +7,9 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { subject } from '../subject.ts';
 import { Checkout, ended } from '../support/checkout.ts';
-import { CHECKOUT, freePort } from '../support/containers.ts';
 import { until } from '../support/faults.ts';
 import { attempt, inspect, Stack } from '../support/stack.ts';
+import { CHECKOUT, freePort } from '../support/this-checkout.ts';
 
 const run = promisify(execFile);
 

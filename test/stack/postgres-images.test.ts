@@ -3,9 +3,9 @@ import { mkdtempDisposable, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { CHECKOUT } from '../support/containers.ts';
 import { until } from '../support/faults.ts';
 import { attempt, docker, Stack } from '../support/stack.ts';
+import { CHECKOUT } from '../support/this-checkout.ts';
 
 const BASE = process.env.POSTGRES_IMAGE ?? '';
 const stack = new Stack(`postgres-images-${CHECKOUT}`, '0');

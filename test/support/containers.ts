@@ -1,17 +1,12 @@
 /** Real Redis and Postgres for a test, removed when the test's scope ends: `await using redis = await startRedis()`. */
 import { execFileSync } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from 'testcontainers';
+import { CHECKOUT, freePort, LABEL, ROOT } from './this-checkout.ts';
 
-const ROOT = join(import.meta.dirname, '..', '..');
 const MIGRATIONS = join(ROOT, 'postgres', 'migrations');
-
-/** Tells this checkout's containers and projects from those of another. */
-export const CHECKOUT = createHash('sha256').update(ROOT).digest('hex').slice(0, 8);
-export const LABEL = `docker-nginx-express-redis-postgres.test=${CHECKOUT}`;
 
 export interface Store extends AsyncDisposable {
   url: string;
@@ -144,14 +139,4 @@ export async function store(container: StartedTestContainer, url: string): Promi
     // By force: it may be paused or dead.
     [Symbol.asyncDispose]: () => handle.remove({ force: true, v: true }),
   };
-}
-
-export async function freePort(): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const server = createServer().on('error', reject);
-  server.listen(0, () => {
-    const address = server.address();
-    server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-  });
-  return promise;
 }

@@ -2,8 +2,8 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { subject } from '../subject.ts';
-import { freePort } from './containers.ts';
 import { docker, inspect, type Stack } from './stack.ts';
+import { freePort } from './this-checkout.ts';
 
 export interface StartTimes {
   /** Milliseconds of each round, until a bare `node -e` server of the same image says anything. */

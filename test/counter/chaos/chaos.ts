@@ -1,6 +1,5 @@
 /** Faults on the real stack under load: what its clients saw, checked. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { markdown } from '../../../bench/markdown.ts';
 import {
   crash,
   cut,
@@ -14,6 +13,7 @@ import {
   together,
   until,
 } from '../../support/faults.ts';
+import { markdown } from '../../support/markdown.ts';
 import { docker, type Stack } from '../../support/stack.ts';
 import { check, type Verdict } from '../checker.ts';
 import { Load } from './load.ts';

@@ -1,4 +1,4 @@
-import { markdown } from '../../../bench/markdown.ts';
+import { markdown } from '../../support/markdown.ts';
 
 /** The steps of the protocol as a table in Markdown: a line for each command in each state, and what follows from each outcome. */
 export function table(steps: Iterable<string>): string {

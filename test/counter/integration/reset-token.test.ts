@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Wait } from 'testcontainers';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { freePort, image, type Store, startPostgres, store } from '../../support/containers.ts';
+import { image, type Store, startPostgres, store } from '../../support/containers.ts';
+import { freePort } from '../../support/this-checkout.ts';
 import { Web } from '../../support/web.ts';
 
 const [FIRST, SECOND, THIRD] = ['first', 'second', 'third'].map((name) => `${name}-0123456789`);

@@ -6,7 +6,8 @@ import { generate } from 'selfsigned';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readConfig, Settings } from '../../../web/src/config.ts';
 import { PostgresCounter } from '../../../web/src/counter/postgres-store.ts';
-import { freePort, image, type Store, store } from '../../support/containers.ts';
+import { image, type Store, store } from '../../support/containers.ts';
+import { freePort } from '../../support/this-checkout.ts';
 import { Web } from '../../support/web.ts';
 
 /** Postgres without TLS, with it for who asks for it, and with nothing else. */

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { Checkout } from '../../support/checkout.ts';
-import { CHECKOUT, freePort } from '../../support/containers.ts';
 import { until } from '../../support/faults.ts';
+import { CHECKOUT, freePort } from '../../support/this-checkout.ts';
 
 const run = promisify(execFile);
 

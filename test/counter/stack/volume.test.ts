@@ -3,8 +3,8 @@ import { mkdtempDisposable, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { CHECKOUT } from '../../support/containers.ts';
 import { attempt, Stack } from '../../support/stack.ts';
+import { CHECKOUT } from '../../support/this-checkout.ts';
 import { FIRST_SCHEMA } from '../first-schema.ts';
 
 const stack = new Stack(`volume-${CHECKOUT}`, '0');

@@ -1,7 +1,8 @@
+import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { container } from '../../support/services.ts';
+import { container, SERVICES, stack } from '../../support/services.ts';
 import { attempt } from '../../support/stack.ts';
-import { NODE, script, shell } from './inside.ts';
+import { NODE, pid, script, shell } from './inside.ts';
 
 describe('what they can write', () => {
   it.each(['nginx', 'redis', 'postgres'])('%s cannot change its own files', async (service) => {
@@ -36,9 +37,24 @@ describe('what they can write', () => {
     expect(asRoot.output).toContain('EROFS');
   });
 
-  it('nothing that is written to a tmpfs can be run', async () => {
-    const { code, output } = await shell('nginx', 'cp /bin/sh /tmp/sh && /tmp/sh -c true');
+  it.each([
+    ['nginx', '/tmp'],
+    ['postgres', '/tmp'],
+  ])('nothing that %s writes to its tmpfs can be run', async (service, tmpfs) => {
+    const { code, output } = await shell(service, `cp /bin/sh ${tmpfs}/sh && ${tmpfs}/sh -c true`);
     expect(code).not.toBe(0);
-    expect(output).toMatch(/denied/);
+    expect(output).toMatch(/Permission denied/);
+  });
+
+  it('redis can write nothing to its tmpfs, and could not run it', async () => {
+    expect((await shell('redis', 'touch /data/new')).output).toMatch(/Permission denied/);
+    const mounts = await readFile(`/proc/${await pid('redis')}/mounts`, 'utf8');
+    expect(mounts).toMatch(/^tmpfs \/data tmpfs \S*noexec/m);
+  });
+
+  it('every tmpfs of the stack is tried here', async () => {
+    const config = JSON.parse(await stack.compose('config', '--format', 'json'));
+    const running = SERVICES.filter((service) => config.services[service].tmpfs);
+    expect(running).toEqual(['nginx', 'redis', 'postgres']);
   });
 });

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
-import { withLocations, withUpstreams } from './arms.ts';
+import { withLocations, withUpstreams } from './nginx-conf.ts';
 
 const part = (text: string, pattern: RegExp) => pattern.exec(text)?.[0] ?? 'nothing';
 
