@@ -1,5 +1,8 @@
-/** What is compared, docs/performance.md: NGINX alone, Express alone, a visit, and a visit counted as the original does. */
-export const ARMS = ['constant', 'nothing', 'lean', 'visit', 'original'] as const;
+/**
+ * What is compared, docs/performance.md: NGINX alone, Express alone, a visit, what an engineer would write by hand (bench/server.ts), and
+ * a visit counted as the original does.
+ */
+export const ARMS = ['constant', 'nothing', 'lean', 'visit', 'incr', 'update', 'original'] as const;
 /** The two things that a visit waits for. */
 export const PARTS = ['script', 'commit'] as const;
 

@@ -1,7 +1,8 @@
 /**
  * What `GET /` is compared with, each bundled and run as web is (bench/arms.ts): `nothing`, a route of Express that does
  * nothing, as it is usually written; `lean`, the same, answered as web answers; `script` and `commit`, which wait for one
- * script or for one commit before they do; and `original`, which counts as the guide's Python does.
+ * script or for one commit before they do; `incr` and `update`, which count as an engineer would write it by hand; and `original`, which
+ * counts as the guide's Python does.
  */
 import { createServer } from 'node:http';
 import express, { type Response } from 'express';
@@ -41,6 +42,23 @@ function commit(): (res: Response) => Promise<void> {
   };
 }
 
+/** Redis alone: a restart, or a failover to a replica that lags, loses visits and repeats numbers. */
+function incr(): (res: Response) => Promise<void> {
+  const redis = new Redis(config.redisUrl ?? '');
+  return async (res) => usually(res, await redis.incr('bench_count'));
+}
+
+/** Postgres alone: each visit waits for the row's lock and for a commit of its own. */
+function update(): (res: Response) => Promise<void> {
+  const postgres = new Pool({ connectionString: config.postgresUrl, max: 10 });
+  const text =
+    'UPDATE visitors SET visitor_count = visitor_count + 1 WHERE site_id = 2 RETURNING visitor_count';
+  return async (res) => {
+    const { rows } = await postgres.query({ name: 'update', text });
+    usually(res, rows[0].visitor_count);
+  };
+}
+
 /** EXISTS, INCR, GET, and an UPDATE over a connection of its own. Nothing orders the updates: the last one wins. */
 function original(): (res: Response) => Promise<void> {
   const redis = new Redis(config.redisUrl ?? '');
@@ -60,6 +78,8 @@ const handlers: Record<string, () => (res: Response) => void | Promise<void>> = 
   lean: () => leanly,
   script,
   commit,
+  incr,
+  update,
   original,
 };
 const handle = handlers[arm]?.();
@@ -71,6 +91,6 @@ for (const setting of ['x-powered-by', 'etag']) app.disable(setting);
 for (const setting of ['case sensitive routing', 'strict routing']) app.enable(setting);
 app.set('query parser', false);
 app.get('/', (_req, res) => handle(res));
-const optimizeEmptyRequests = !['nothing', 'original'].includes(arm);
+const optimizeEmptyRequests = !['nothing', 'incr', 'update', 'original'].includes(arm);
 createServer({ keepAliveTimeout: 65_000, optimizeEmptyRequests }, app).listen(config.port);
 process.on('SIGTERM', () => process.exit(0));
