@@ -1,10 +1,9 @@
 /** The arms of the benchmark, and the stack that has them all. */
 import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { build } from 'esbuild';
 import { Stack } from '../test/support/stack.ts';
 import { CHECKOUT } from '../test/support/this-checkout.ts';
-import { BUNDLED } from '../web/src/counter/bundle.ts';
+import { bundle } from '../web/bundle/bundle.ts';
 import { ARMS, PARTS } from './names.ts';
 import { withLocations, withUpstreams } from './nginx-conf.ts';
 
@@ -19,7 +18,7 @@ const DIST = 'bench/dist';
 export async function startArms(revisions: string[] = []): Promise<Stack> {
   await rm(DIST, { recursive: true, force: true });
   await mkdir(DIST, { recursive: true });
-  await bundle('bench/server.ts', 'server');
+  await bundle({ server: 'bench/server.ts' }, DIST);
   for (const revision of revisions) await bundleRevision(revision);
   const arms = [...ARMS, ...PARTS, ...revisions].filter((arm) => !['constant', 'visit'].includes(arm));
   const [conf = '', locations = '', quickRetry = ''] = await Promise.all(
@@ -54,19 +53,10 @@ export async function startArms(revisions: string[] = []): Promise<Stack> {
   return stack;
 }
 
-/** As web is. */
-async function bundle(entry: string, name: string): Promise<void> {
-  await build({
-    ...BUNDLED,
-    entryPoints: { [name]: entry },
-    outdir: DIST,
-  });
-}
-
 /** With today's packages: what is compared is web/src. */
 async function bundleRevision(revision: string): Promise<void> {
   const tree = await mkdtemp(`${DIST}/tree-`);
   const archive = execFileSync('git', ['archive', revision, 'web/src']);
   execFileSync('tar', ['--extract', '--directory', tree], { input: archive });
-  await bundle(`${tree}/web/src/main.ts`, revision);
+  await bundle({ [revision]: `${tree}/web/src/main.ts` }, DIST);
 }

@@ -3,9 +3,8 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { build } from 'esbuild';
 import { expect, it } from 'vitest';
-import { BUNDLED } from '../../web/src/counter/bundle.ts';
+import { bundle } from '../../web/bundle/bundle.ts';
 
 const LATIN1 = Buffer.from('é', 'latin1');
 const REQUESTS: [path: string, type?: string, body?: string | Buffer<ArrayBuffer>][] = [
@@ -43,7 +42,7 @@ async function answers(file: string): Promise<unknown[]> {
 it('a bundle answers as its sources do, in what web does not use too', { timeout: 60_000 }, async () => {
   const directory = await mkdtemp(join(tmpdir(), 'bundle-'));
   try {
-    await build({ ...BUNDLED, entryPoints: ['test/counter/whole-express.ts'], outdir: directory });
+    await bundle({ 'whole-express': 'test/counter/whole-express.ts' }, directory);
     const expected = await answers('test/counter/whole-express.ts');
     expect(expected.map((answer) => (answer as { status: number }).status)).toEqual([
       200, 400, 200, 200, 200, 200, 406, 200,

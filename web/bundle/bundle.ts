@@ -1,8 +1,7 @@
 /** Bundles the application into web/dist: each file there runs with Node and nothing beside it. */
 import { type BuildOptions, build } from 'esbuild';
 
-/** How web is bundled, and in the bench whatever it is compared with (bench/arms.ts). */
-export const BUNDLED = {
+const OPTIONS = {
   bundle: true,
   platform: 'node',
   target: 'node26',
@@ -15,11 +14,19 @@ export const BUNDLED = {
   // pg asks for it only when told to.
   external: ['pg-native'],
   // Nothing is left out: what works with the sources works in the bundle.
-  alias: { 'mime-types': './web/src/counter/mime-types.cjs' },
+  alias: { 'mime-types': './web/bundle/mime-types.cjs' },
   // No source maps, which would name the lines too: Node reads them at the start and takes 0.1 s longer.
   logLevel: 'warning',
 } satisfies BuildOptions;
 
+/**
+ * Bundles each entry point, as web is bundled, into a file that Node runs without node_modules. Throws esbuild's BuildFailure.
+ * @param entryPoints sources, by the names of their bundles (without `.cjs`)
+ */
+export async function bundle(entryPoints: Record<string, string>, outdir: string): Promise<void> {
+  await build({ ...OPTIONS, entryPoints, outdir });
+}
+
 if (import.meta.main) {
-  await build({ ...BUNDLED, entryPoints: ['web/src/main.ts', 'web/src/healthcheck.ts'], outdir: 'web/dist' });
+  await bundle({ main: 'web/src/main.ts', healthcheck: 'web/src/healthcheck.ts' }, 'web/dist');
 }
