@@ -63,6 +63,18 @@ remove_former() {
 # The project's name, as Compose has it.
 project() { docker compose config | sed -n 's/^name: //p'; }
 
+# Before docker-compose.yml named it, the project was called as its folder is. Ends if the count is in a volume of that name.
+check_project() {
+  # As Compose makes a name of a folder's.
+  former=$(basename "$PWD" | tr '[:upper:]' '[:lower:]' | tr -cd 'a-z0-9_-' | sed 's/^[_-]*//')
+  docker volume inspect "${former}_data" "${former}_web-password" > /dev/null 2>&1 || return 0
+  name=$(project)
+  [ "$name" = "$(sed -n 's/^name: //p' docker-compose.yml)" ] || return 0
+  ! docker volume inspect "${name}_data" > /dev/null 2>&1 || return 0
+  die "this stack was called '$former', and its count is in the volume ${former}_data. To go on with it: echo COMPOSE_PROJECT_NAME=$former >> .env
+(To give it up: docker compose --project-name $former down --volumes)"
+}
+
 # The base images, as Compose has them from .env, the environment and its defaults: lines of a setting and its image.
 base_images() {
   docker compose config | sed -n '/^x-base-images:$/,/^[^ ]/s/^  \([A-Z]*_IMAGE\): /\1 /p'
