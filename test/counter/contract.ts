@@ -102,14 +102,19 @@ export interface PostgresUnderTest extends AsyncDisposable {
   empty(): Promise<void>;
 }
 
-export function postgresContract(name: string, start: () => Promise<PostgresUnderTest>): void {
+/** @param startMs how long a start may take, if that is longer than hooks usually may */
+export function postgresContract(
+  name: string,
+  start: () => Promise<PostgresUnderTest>,
+  startMs?: number,
+): void {
   describe(`${name}, as Postgres`, () => {
     let postgres: PostgresUnderTest;
     let store: PostgresStore;
     beforeAll(async () => {
       postgres = await start();
       store = postgres.store;
-    });
+    }, startMs);
     afterAll(() => postgres[Symbol.asyncDispose]());
     beforeEach(() => postgres.empty());
 

@@ -5,8 +5,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { PostgresCounter } from '../../../web/src/counter/postgres-store.ts';
 import { type Store, startPostgres, startRedis } from '../../support/containers.ts';
 import { until } from '../../support/faults.ts';
+import { AS_NEW } from '../as-new.ts';
 import { check, faultless, type Operation } from '../checker.ts';
-import { AS_NEW, Replica } from './replica.ts';
+import { Replica } from './replica.ts';
 
 /** A clock that a test can move: these functions come before Postgres's own in the search path of whoever connects. */
 const CLOCK = `

@@ -4,8 +4,8 @@ import { vi } from 'vitest';
 import { PostgresCounter } from '../../../web/src/counter/postgres-store.ts';
 import { RedisCounter } from '../../../web/src/counter/redis-store.ts';
 import { startPostgres, startRedis } from '../../support/containers.ts';
+import { AS_NEW } from '../as-new.ts';
 import { postgresContract, redisContract } from '../contract.ts';
-import { AS_NEW } from './replica.ts';
 
 redisContract('Redis', async () => {
   await using stack = new AsyncDisposableStack();

@@ -4,7 +4,8 @@ import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Unavailable } from '../../../web/src/unavailable.ts';
 import { type Store, startPostgres, startRedis } from '../../support/containers.ts';
-import { AS_NEW, Replica } from './replica.ts';
+import { AS_NEW } from '../as-new.ts';
+import { Replica } from './replica.ts';
 
 const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
 

@@ -6,7 +6,7 @@ import type { Row } from '../../../web/src/counter/store.ts';
 import { StoreError } from '../../../web/src/unavailable.ts';
 import { type Store, startPostgres } from '../../support/containers.ts';
 import { docker, inspect } from '../../support/stack.ts';
-import { AS_NEW } from './replica.ts';
+import { AS_NEW } from '../as-new.ts';
 
 describe('PostgresCounter', () => {
   let postgres: Store;

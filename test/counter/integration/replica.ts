@@ -6,9 +6,6 @@ import { RedisCounter } from '../../../web/src/counter/redis-store.ts';
 import type { Log } from '../../../web/src/log.ts';
 import type { Store } from '../../support/containers.ts';
 
-/** Makes the schema's tables as they are at the start, but for the epoch, which is 1. */
-export const AS_NEW = "UPDATE visitors SET visitor_count = 0, epoch = 1, counting = 'redis'; TRUNCATE resets";
-
 type Address = Pick<Store, 'url'>;
 
 interface Options {
