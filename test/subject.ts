@@ -23,5 +23,5 @@ export const subject: Subject = {
   writesOnce: false,
   holds: 'Hello Linode!',
   // One bundle, without what it does not use.
-  image: { megabytes: 5, startOfBare: 2 },
+  image: { megabytes: 5, startOfBare: 1.75 },
 };
