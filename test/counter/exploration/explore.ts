@@ -3,7 +3,7 @@
  * (https://lamport.azurewebsites.net/tla/tla.html) and Stateright for Rust (https://www.stateright.rs): so a broken promise is found by
  * the fewest actions.
  */
-import type { Event } from '../../../web/src/counter/protocol.ts';
+import type { Event } from '../../../web/src/counter/states.ts';
 import { SUBJECT, type Subject } from '../models/subject.ts';
 import { type Action, actions, costs } from './actions.ts';
 import { Canonical } from './canonical.ts';

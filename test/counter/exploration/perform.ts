@@ -1,4 +1,5 @@
-import { type Event, reset } from '../../../web/src/counter/protocol.ts';
+import { reset } from '../../../web/src/counter/protocol.ts';
+import type { Event } from '../../../web/src/counter/states.ts';
 import type { Subject } from '../models/subject.ts';
 import type { Action } from './actions.ts';
 import { arrive, end, send } from './clients.ts';

@@ -1,5 +1,6 @@
 /** What TaskRunner and Counter do with the protocol, one step at a time. */
-import { type End, type Event, hasEnded, type Task, VISITS } from '../../../web/src/counter/protocol.ts';
+import { hasEnded, VISITS } from '../../../web/src/counter/protocol.ts';
+import type { End, Event, Task } from '../../../web/src/counter/states.ts';
 import type { Subject } from '../models/subject.ts';
 import { end } from './clients.ts';
 import {

@@ -1,4 +1,4 @@
-import type { Event } from '../../../web/src/counter/protocol.ts';
+import type { Event } from '../../../web/src/counter/states.ts';
 import type { Subject } from '../models/subject.ts';
 import { ANY, type Flight, missing, serverOf, type World } from './world.ts';
 

@@ -1,4 +1,4 @@
-import type { Command, Event } from '../../../web/src/counter/protocol.ts';
+import type { Command, Event } from '../../../web/src/counter/states.ts';
 import { SUBJECT, type Subject } from '../models/subject.ts';
 import type { Action } from './actions.ts';
 import type { Counterexample } from './explore.ts';

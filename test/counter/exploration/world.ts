@@ -2,8 +2,9 @@
  * A small world for the counter's protocol: replicas that run the real `next` and `apply`, the models of the two stores, and
  * clients. Everything that may happen next is an action (actions.ts); the explorer performs them in every order.
  */
-import type { Command, Event, Knowledge, Task } from '../../../web/src/counter/protocol.ts';
+
 import { initialKnowledge } from '../../../web/src/counter/protocol.ts';
+import type { Command, Event, Knowledge, Task } from '../../../web/src/counter/states.ts';
 import { emptyTables, type Tables } from '../models/postgres.ts';
 import { EMPTY, type Keys, type Server } from '../models/redis.ts';
 

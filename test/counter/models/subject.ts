@@ -1,5 +1,5 @@
-import type { Task } from '../../../web/src/counter/protocol.ts';
 import * as protocol from '../../../web/src/counter/protocol.ts';
+import type { Task } from '../../../web/src/counter/states.ts';
 import { STATEMENTS, type Statements } from './postgres.ts';
 import { SCRIPTS, type Scripts } from './redis.ts';
 

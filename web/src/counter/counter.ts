@@ -3,7 +3,8 @@ import { Unavailable } from '../unavailable.ts';
 import { type Clock, wallClock } from './clock.ts';
 import { GroupCommit } from './group-commit.ts';
 import { type Arrival, type Pending, PendingRequests } from './pending.ts';
-import { admits, reset, type Task, VISITS } from './protocol.ts';
+import { admits, reset, VISITS } from './protocol.ts';
+import type { Task } from './states.ts';
 import type { PostgresStore, RedisStore, Reset, Sequencer } from './store.ts';
 import { TaskRunner } from './task-runner.ts';
 

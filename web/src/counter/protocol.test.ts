@@ -1,16 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import {
-  admits,
-  apply,
-  type Command,
-  initialKnowledge,
-  type Knowledge,
-  next,
-  reset,
-  revived,
-  type Task,
-  VISITS,
-} from './protocol.ts';
+import { admits, apply, initialKnowledge, next, reset, revived, VISITS } from './protocol.ts';
+import type { Command, Knowledge, Task } from './states.ts';
 
 // Every order of a small world is explored in test/counter/exploration. Here: what it leaves out, time and the ends of numbers.
 

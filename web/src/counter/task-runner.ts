@@ -1,18 +1,8 @@
 import type { Log } from '../log.ts';
 import { StoreError } from '../unavailable.ts';
 import type { Clock } from './clock.ts';
-import {
-  apply,
-  type Command,
-  type End,
-  type Event,
-  hasEnded,
-  initialKnowledge,
-  type Knowledge,
-  next,
-  revived,
-  type Task,
-} from './protocol.ts';
+import { apply, hasEnded, initialKnowledge, next, revived } from './protocol.ts';
+import type { Command, End, Event, Knowledge, Task } from './states.ts';
 import type { PostgresStore, RedisStore } from './store.ts';
 
 /** Between two probes of a Postgres that is down (ms): short, because requests are waiting. */
