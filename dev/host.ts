@@ -1,6 +1,6 @@
 /**
  * `npm start`: the application on this machine, without Docker. Where no Postgres is named it brings its own
- * (PGlite: Postgres compiled to WebAssembly), and where no Redis is named it runs without: Postgres counts.
+ * (PGlite: Postgres compiled to WebAssembly), and where no Redis is named it runs without one, and Postgres is the sequencer.
  * None of this is in the production image.
  */
 import { mkdir, readdir, readFile } from 'node:fs/promises';
@@ -23,7 +23,7 @@ if (!process.env.DATABASE_URL && !process.env.DATABASE_URL_FILE && !process.env.
   console.log(`No DATABASE_URL: using an embedded Postgres, its data in ${data}`);
 }
 if (!process.env.REDIS_URL && !process.env.REDIS_URL_FILE) {
-  console.log('No REDIS_URL: running without Redis, as when Redis is down: Postgres counts');
+  console.log('No REDIS_URL: running without Redis, as when Redis is down: Postgres is the sequencer');
 }
 console.log(`Try: curl localhost:${process.env.PORT || 8000}`);
 

@@ -104,7 +104,7 @@ start() {
   if [ -d /run/systemd/system ]; then
     systemctl start docker
   else
-    # No init system here, so nobody else would start it. It goes on when this script and its terminal are gone.
+    # No init system here, so nothing else would start it. It goes on when this script and its terminal are gone.
     setsid dockerd > /var/log/dockerd.log 2>&1 < /dev/null &
   fi
   for _ in $(seq 60); do

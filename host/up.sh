@@ -61,7 +61,7 @@ $cause"
 
 label_images
 # Buildx adds to an image when it was built. With containerd's image store that would make it another image each time, and
-# Compose would replace what nobody changed.
+# Compose would replace containers without a change.
 export BUILDX_NO_DEFAULT_ATTESTATIONS=1
 log=$(mktemp)
 trap 'rm -f "$log" "$log.ok"' EXIT

@@ -29,7 +29,7 @@ if [ "$PGDATA" != "$VOLUME/$version/docker" ] || [ ! -s "$PGDATA/PG_VERSION" ]; 
   for held in "$VOLUME/PG_VERSION" "$VOLUME"/*/PG_VERSION "$VOLUME"/*/docker/PG_VERSION; do
     [ ! -s "$held" ] ||
       refuse "the volume holds the data of Postgres $(cat "$held"), and POSTGRES_IMAGE is Postgres $version. Nothing is lost. Set \
-POSTGRES_IMAGE to an image of Postgres $(cat "$held"), or upgrade: README.md, 'Upgrade Postgres'."
+POSTGRES_IMAGE to an image of Postgres $(cat "$held"), or upgrade: docs/database.md, 'Upgrade Postgres'."
   done
   [ "$PGDATA" = "$VOLUME/$version/docker" ] ||
     refuse "POSTGRES_IMAGE is Postgres $version, which keeps its data in $PGDATA, outside of the volume: this stack needs \

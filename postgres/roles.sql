@@ -3,7 +3,7 @@
 -- A superuser runs it. No statement may contain a semicolon followed by a blank line, which is where Postgres's single-user mode
 -- ends a statement.
 
--- A name that was changed in docker-compose.yml, and not in the volume, would leave the data to a role that nobody uses. entrypoint.sh
+-- A name that was changed in docker-compose.yml, and not in the volume, would leave the data to a role that is not used. entrypoint.sh
 -- reads the name after "holds the", and adds the remedy.
 DO $$ DECLARE role text := current_setting('stack.role'); held text; BEGIN
   -- current_user is the superuser of initdb, here and where psql runs this.

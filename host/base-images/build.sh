@@ -17,7 +17,7 @@ make_debian() {
   mirror=$(debian_mirror)
   tarball=$(mktemp --suffix=.tar)
   # force-unsafe-io: an image that is half written is thrown away, so dpkg need not wait for the disk.
-  # No manuals and translations: nobody reads them in a container.
+  # No manuals and translations, which a container does not need.
   # The host's certificate authorities come along: a package mirror may present one of its own.
   mmdebstrap --variant=minbase \
     --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Languages "none"' \

@@ -225,9 +225,9 @@ it('a volume sorts text in the same order whichever C library an image has', asy
   expect(provider).toBe('b|C.UTF-8');
 });
 
-it('the commands of the README dump a database, and restore it into another volume', async () => {
-  const readme = await readFile('README.md', 'utf8');
-  const command = (pattern: RegExp) => pattern.exec(readme)?.[0] ?? '';
+it('the commands of docs/database.md dump a database, and restore it into another volume', async () => {
+  const page = await readFile('docs/database.md', 'utf8');
+  const command = (pattern: RegExp) => pattern.exec(page)?.[0] ?? '';
   const dump = command(/docker compose exec postgres pg_dump .*> count\.sql$/m);
   const restore = command(/docker compose exec -T postgres psql .*< count\.sql$/m);
   await using directory = await mkdtempDisposable(join(tmpdir(), 'dump-'));
@@ -241,7 +241,7 @@ it('the commands of the README dump a database, and restore it into another volu
   await filled(BASE);
   await up(BASE);
   await ready();
-  // The one that backups begin with, and the one before an upgrade.
+  // The one before a migration, and the one before an upgrade.
   for (const line of [command(/docker compose exec postgres pg_dump > count\.sql/), dump]) {
     expect(await type(line)).toEqual({ code: 0, output: '' });
     expect(await readFile(file, 'utf8')).toContain('PostgreSQL database dump complete');

@@ -1,6 +1,6 @@
 import type { Reporter, TestModule } from 'vitest/node';
 
-/** Ends a run with the figures that tests measured, and one line for whoever reads only that: "128 passed, 0 failed". */
+/** Ends a run with the figures that tests measured, and one line for a reader of the last line alone: "128 passed, 0 failed". */
 export default class ClosingLine implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
     for (const module of modules) {

@@ -82,7 +82,7 @@ export function createApp({ application, log, trustProxyHops }: AppOptions): Exp
     const state = await readiness();
     answer(res, state.status === 'unavailable' ? 503 : 200, 'json', JSON.stringify(state));
   });
-  // The same for a load balancer in front of NGINX, without what concerns nobody outside.
+  // The same for a load balancer in front of NGINX, without what concerns only operators.
   addRoute(health, '/health', async (_req, res) => {
     const { status } = await readiness();
     answer(res, status === 'unavailable' ? 503 : 200, 'json', JSON.stringify({ status }));

@@ -151,5 +151,5 @@ export function outcome(event: Event): string {
   if ('failed' in event) return 'failed';
   const { answer } = event;
   if (answer === undefined || answer === false || answer === 'moved') return 'refused';
-  return event.do === 'reset' && answer === 'done' ? 'repeated' : 'done';
+  return event.do === 'reset' && answer === 'repeated' ? 'repeated' : 'done';
 }

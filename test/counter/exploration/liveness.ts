@@ -42,7 +42,7 @@ export function whatNeverRecovers(world: World, possible: Action[], subject: Sub
     if (operation.state !== 'new' || index < sent.length) continue;
     const { knowledge } = replicas[operation.home] ?? {};
     if (later.replicas[operation.home]?.knowledge.downSince !== undefined || knowledge === undefined) {
-      return `replica ${operation.home} refuses for ever: Postgres counts as down, and nobody probes it`;
+      return `replica ${operation.home} refuses for ever: Postgres is considered down, and is not probed`;
     }
     send(later, index);
     arrive(later, index, operation.home);

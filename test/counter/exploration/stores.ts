@@ -17,7 +17,7 @@ export function carryOut(
     case 'commit':
       return { ...command, answer: statements.commit(tables, command.epoch, command.last) };
     case 'incrementInFallback':
-      return { ...command, answer: statements.increment(tables, command.epoch, command.n) };
+      return { ...command, answer: statements.incrementInFallback(tables, command.epoch, command.n) };
     case 'failOver':
       return { ...command, answer: statements.failOver(tables, command.epoch, command.n) };
     case 'failBack':

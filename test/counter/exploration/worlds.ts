@@ -6,5 +6,12 @@ export const WORLDS = {
   'two faults': { replicas: 2, visits: 1, resets: 0, faults: 2 },
   'a replica alone, and two faults': { replicas: 1, visits: 2, resets: 0, faults: 2 },
   'an empty Redis at the start': { replicas: 2, visits: 1, resets: 1, faults: 0, settled: false },
+  'a replica alone, an empty Redis at the start, and two faults': {
+    replicas: 1,
+    visits: 1,
+    resets: 1,
+    faults: 2,
+    settled: false,
+  },
   'three replicas': { replicas: 3, visits: 1, resets: 0, faults: 0, settled: false },
 } satisfies Record<string, Size>;

@@ -63,7 +63,7 @@ describe('when the clock jumps by an hour', () => {
     expect(await reset('b')).toMatchObject({ count: 0 });
     await jumpTo('0');
     expect(await reset('c')).toMatchObject({ count: 0 });
-    for (const id of ['a', 'b', 'c']) expect(await reset(id)).toBe('done');
+    for (const id of ['a', 'b', 'c']) expect(await reset(id)).toBe('repeated');
   });
 
   it('begins each epoch after the last', async () => {

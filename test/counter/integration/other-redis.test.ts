@@ -22,7 +22,7 @@ describe('a Redis that cannot be used', () => {
     await Promise.all([postgres[Symbol.asyncDispose](), sound[Symbol.asyncDispose]()]);
   });
 
-  /** Expects that Postgres counts, and that /readyz and one line of the log have the cause. */
+  /** Expects that Postgres is the sequencer, and that /readyz and one line of the log have the cause. */
   async function expectCause(url: string, cause: RegExp): Promise<void> {
     await using web = new Web({ REDIS_URL: url, DATABASE_URL: postgres.url, LOG_LEVEL: 'trace' });
     const lines = () => web.logs.filter(({ msg }) => msg === 'Redis cannot be used');

@@ -64,7 +64,7 @@ describe('a process', () => {
       replace(THIRD);
       expect(await resets(address)).toEqual([401, 401, 200]);
       const causes = web.logs
-        .filter(({ msg }) => msg.startsWith('nobody may reset'))
+        .filter(({ msg }) => msg.startsWith('no reset is possible'))
         .map(({ cause }) => cause);
       expect(causes).toEqual([expect.stringContaining('ENOENT'), expect.stringContaining('which is empty')]);
       for (const token of [FIRST, SECOND, THIRD]) expect(web.output).not.toContain(token);
@@ -95,7 +95,7 @@ describe('a container', () => {
       stream.on('data', (chunk: Buffer) => {
         text += chunk;
       });
-      await expect.poll(() => text, { timeout: 10_000 }).toContain('nobody may reset');
+      await expect.poll(() => text, { timeout: 10_000 }).toContain('no reset is possible');
       stream.destroy();
       return text;
     };

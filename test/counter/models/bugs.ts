@@ -76,7 +76,7 @@ export const BUGS: Record<string, Bug> = {
   },
   'a commit without the fence': { subject: statements({ commit: unfenced(STATEMENTS.commit) }), size: {} },
   'an increment in fallback without the fence': {
-    subject: statements({ increment: unfenced(STATEMENTS.increment) }),
+    subject: statements({ incrementInFallback: unfenced(STATEMENTS.incrementInFallback) }),
     size: { visits: 2 },
   },
   'a visit is acknowledged before its commit': {
@@ -155,5 +155,5 @@ export const BUGS: Record<string, Bug> = {
     subject: scripts({ increment: (server, epoch) => SCRIPTS.increment(server, epoch, 1) }),
     size: { visits: 2, faults: 0 },
   },
-  'nobody probes Postgres while no request waits': { subject: { probesAlways: false }, size: { faults: 2 } },
+  'Postgres is not probed while no request waits': { subject: { probesAlways: false }, size: { faults: 2 } },
 };

@@ -23,7 +23,7 @@ export const STATEMENTS = {
     return true;
   },
 
-  increment({ visitors }: Tables, epoch: number, n: number): number | undefined {
+  incrementInFallback({ visitors }: Tables, epoch: number, n: number): number | undefined {
     if (visitors.epoch !== epoch) return undefined;
     visitors.count = Math.min(visitors.count + n, FULL);
     return visitors.count;
@@ -44,8 +44,8 @@ export const STATEMENTS = {
     return { ...visitors };
   },
 
-  reset({ visitors, resets }: Tables, epoch: number, { id, sentAt }: Reset): Row | 'done' | 'moved' {
-    if (resets.some((other) => other.id === id || other.sentAt > sentAt)) return 'done';
+  reset({ visitors, resets }: Tables, epoch: number, { id, sentAt }: Reset): Row | 'repeated' | 'moved' {
+    if (resets.some((other) => other.id === id || other.sentAt > sentAt)) return 'repeated';
     if (visitors.epoch !== epoch) return 'moved';
     resets.push({ id, sentAt });
     visitors.epoch++;

@@ -7,7 +7,7 @@ export function postgresModel(tables: () => Tables): PostgresStore {
   return {
     read: async () => STATEMENTS.read(tables()),
     commit: async (...args) => STATEMENTS.commit(tables(), ...args),
-    increment: async (...args) => STATEMENTS.increment(tables(), ...args),
+    incrementInFallback: async (...args) => STATEMENTS.incrementInFallback(tables(), ...args),
     failOver: async (...args) => STATEMENTS.failOver(tables(), ...args),
     failBack: async (...args) => STATEMENTS.failBack(tables(), ...args),
     reset: async (...args) => STATEMENTS.reset(tables(), ...args),

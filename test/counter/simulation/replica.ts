@@ -84,12 +84,13 @@ export class Replica {
   }
 
   #postgres(): PostgresStore {
-    const { read, commit, increment, failOver, failBack, reset, ping } = this.#around.subject.statements;
+    const { read, commit, incrementInFallback, failOver, failBack, reset, ping } =
+      this.#around.subject.statements;
     return {
       read: () => this.#query('read()', read),
       commit: (...args) => this.#query(`commit(${args})`, (tables) => commit(tables, ...args)),
-      increment: (...args) =>
-        this.#query(`increment in fallback(${args})`, (tables) => increment(tables, ...args)),
+      incrementInFallback: (...args) =>
+        this.#query(`incrementInFallback(${args})`, (tables) => incrementInFallback(tables, ...args)),
       failOver: (...args) => this.#query(`fail over(${args})`, (tables) => failOver(tables, ...args)),
       failBack: (...args) => this.#query(`fail back(${args})`, (tables) => failBack(tables, ...args)),
       reset: (epoch, request) =>

@@ -26,7 +26,7 @@ export interface History {
   faults: readonly Fault[];
   operations: Operation[];
   verdict: Verdict;
-  /** What happened, for whoever looks into a failure. */
+  /** What happened, to look into a failure. */
   trace: string[];
   /** The sequencer when all faults are over, and the count. */
   sequencer: Sequencer;

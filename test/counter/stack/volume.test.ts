@@ -60,7 +60,7 @@ it('a dump, restored into a new volume, has its migrations: none is applied agai
   await stack.sql('UPDATE visitors SET visitor_count = 7');
   await using directory = await mkdtempDisposable(join(tmpdir(), 'dump-'));
   const file = join(directory.path, 'count.sql');
-  /** The options of README.md, 'Upgrade Postgres'. */
+  /** The options of docs/database.md, 'Upgrade Postgres'. */
   const type = (command: string) =>
     attempt('sh', '-c', `docker compose --project-name ${stack.project} exec -T postgres ${command} ${file}`);
   expect(await type('pg_dump --clean --if-exists >')).toMatchObject({ code: 0 });

@@ -46,7 +46,7 @@ describe('whom they reach', () => {
     }
   });
 
-  it('whoever is on the network of nginx alone reaches nothing but nginx', async () => {
+  it('a container on the network of nginx alone reaches nothing but nginx', async () => {
     const reach = async (host: string, port: number) =>
       (
         await attempt(

@@ -8,12 +8,12 @@ import { counterRoutes } from './routes.ts';
 
 export { readCounterConfig as readApplicationConfig } from './config.ts';
 
-/** The sample application: counts visits in Redis, with Postgres behind it. */
+/** The sample application: numbers visits in Redis, and commits them in Postgres. */
 export function createApplication({ config, log }: Given<CounterConfig>): Application {
   const redis = config.redisUrl ? new RedisCounter(config.redisUrl, config.redisTimeoutMs, log) : undefined;
   const postgres = new PostgresCounter(config.postgresUrl, config.postgresTimeoutMs, log);
   const counter = new Counter({ redis, postgres, waitMs: config.postgresWaitMs, log });
-  if (!redis) log.warn('REDIS_URL is not set: running without Redis, Postgres counts');
+  if (!redis) log.warn('REDIS_URL is not set: Postgres is the sequencer');
 
   async function readiness(): Promise<Readiness> {
     const [redisState, postgresRead] = await Promise.all([
@@ -36,7 +36,7 @@ export function createApplication({ config, log }: Given<CounterConfig>): Applic
       return token;
     } catch (error) {
       const cause = reason(error);
-      if (cause !== unknown) log.error({ cause }, 'nobody may reset: the token is not known');
+      if (cause !== unknown) log.error({ cause }, 'no reset is possible: the token is not known');
       unknown = cause;
       return undefined;
     }

@@ -24,7 +24,7 @@ function start(overrides: Partial<PostgresStore> = {}, redisOverrides: Partial<R
       now += 1;
       return true;
     },
-    increment: async () => undefined,
+    incrementInFallback: async () => undefined,
     failOver: async () => undefined,
     failBack: async () => undefined,
     reset: async () => row,
@@ -228,7 +228,7 @@ it('brings Redis up to date when a reset finds itself done: its first replica ma
   const { counter, pass } = start(
     {
       read: async () => ({ count: 0, epoch: 2, sequencer: 'redis' }),
-      reset: async () => 'done',
+      reset: async () => 'repeated',
       failBack: async () => ({ count: 0, epoch: 3, sequencer: 'redis' }),
     },
     {

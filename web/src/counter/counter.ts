@@ -68,8 +68,8 @@ export class Counter {
   /**
    * Starts again from 0: a visit that is sent after this resolves is numbered from 1 up.
    * @param id the idempotency key: repeated under the same id, at any replica, the reset happens once.
-   * @param sentAt when the client sent it, in milliseconds since 1970, by the clock that all resets are timed by: one that
-   * the network holds back does not undo what came after a later one.
+   * @param sentAt when NGINX received it, in milliseconds since 1970. A reset that the network holds back does not undo what
+   * came after a later one.
    * @throws Unavailable when it is not known to be committed. It may be, unless another reset came after it.
    */
   async reset(id: string, sentAt = Date.now(), arrival: Pick<Arrival, 'waitedMs'> = {}): Promise<void> {
@@ -141,7 +141,7 @@ function refuse(visits: Pending<number>[], cause: unknown): void {
   for (const visit of visits) visit.refuse(cause);
 }
 
-/** Refuses the visits whose clients have gone: the rest. */
+/** Refuses the visits whose clients have gone, and returns the rest. */
 function dropCancelled(visits: Pending<number>[]): Pending<number>[] {
   if (visits.every((visit) => visit.isWanted)) return visits;
   refuse(

@@ -13,7 +13,7 @@ const ROW = 'visitor_count, epoch, counting';
  */
 const NEW_EPOCH = 'epoch = GREATEST(epoch + 1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)';
 
-/** The fence (invariant 1 of protocol.ts): every write names the epoch that it belongs to, in its first parameter. */
+/** The fence (invariant 1 of protocol.ts): every write of the count names the epoch that it belongs to, in its first parameter. */
 const IN_EPOCH = 'site_id = 1 AND epoch = $1';
 
 const READ = prepared(`SELECT ${ROW} FROM visitors WHERE site_id = 1`);
@@ -23,7 +23,7 @@ const COMMIT = prepared(`UPDATE visitors SET visitor_count = GREATEST(visitor_co
 
 // 2^53 is the first number that a double does not tell from the next: the count stops there, and the counter refuses it.
 const ADDED = 'visitor_count = LEAST(visitor_count + $2, 9007199254740992)';
-const INCREMENT = prepared(`UPDATE visitors SET ${ADDED} WHERE ${IN_EPOCH} RETURNING ${ROW}`);
+const INCREMENT_IN_FALLBACK = prepared(`UPDATE visitors SET ${ADDED} WHERE ${IN_EPOCH} RETURNING ${ROW}`);
 
 // Whatever changes the sequencer, and a reset, starts an epoch in the same statement (invariant 2).
 const FAIL_OVER = prepared(
@@ -33,10 +33,10 @@ const FAIL_BACK = prepared(
   `UPDATE visitors SET ${NEW_EPOCH}, counting = 'redis' WHERE ${IN_EPOCH} RETURNING ${ROW}`,
 );
 
-// A repeated reset finds its id, and one that the network held back finds a reset that was sent later (invariant 6): both are done.
-// A time that is still to come is ignored: the clock was set back. The clock may also jump forward, so the last 1,000 resets stay
-// however old they are. The statement locks the row before it notes the id, so that no id is noted for nothing. Two that begin in
-// the same microsecond conflict as well: the second notes nothing, sees that the epoch has moved, and is sent again.
+// A repeated reset finds its id. A reset that the network held back finds one that was sent later (invariant 6). Neither happens again.
+// A `sent_at` in the future is ignored: the clock was set back. The clock may also jump forward, so the last 1,000 resets stay,
+// however old they are. The statement locks the row before it inserts the id, so a refused reset leaves no id. Two resets that begin in
+// the same microsecond violate the unique index on `at`: the second inserts nothing, sees that the epoch has moved, and is sent again.
 const LATER = 'sent_at > to_timestamp($3 / 1000.0) AND sent_at <= clock_timestamp()';
 const RESET = prepared(`
   WITH forgotten AS (DELETE FROM resets WHERE at < now() - interval '10 minutes'
@@ -45,10 +45,10 @@ const RESET = prepared(`
        noted AS (INSERT INTO resets (id, sent_at) SELECT $2, to_timestamp($3 / 1000.0) FROM current
                   WHERE NOT EXISTS (SELECT FROM resets WHERE ${LATER})
                   ON CONFLICT DO NOTHING RETURNING id),
-       done AS (SELECT FROM resets WHERE id = $2 OR ${LATER} LIMIT 1),
+       repeated AS (SELECT FROM resets WHERE id = $2 OR ${LATER} LIMIT 1),
        reset AS (UPDATE visitors SET visitor_count = 0, ${NEW_EPOCH}, counting = 'redis'
                   WHERE site_id = 1 AND EXISTS (SELECT FROM noted) RETURNING ${ROW})
-  SELECT ${ROW} FROM reset UNION ALL SELECT NULL, NULL, 'done' FROM done`);
+  SELECT ${ROW} FROM reset UNION ALL SELECT NULL, NULL, 'repeated' FROM repeated`);
 
 const PING = prepared('UPDATE visitors SET visitor_count = visitor_count WHERE site_id = 1');
 
@@ -71,8 +71,8 @@ export class PostgresCounter implements PostgresStore {
     return rowCount === 1;
   }
 
-  async increment(epoch: number, n: number): Promise<number | undefined> {
-    const { rows } = await this.#query(INCREMENT, epoch, n);
+  async incrementInFallback(epoch: number, n: number): Promise<number | undefined> {
+    const { rows } = await this.#query(INCREMENT_IN_FALLBACK, epoch, n);
     return toRow(rows[0])?.count;
   }
 
@@ -86,9 +86,9 @@ export class PostgresCounter implements PostgresStore {
     return toRow(rows[0]);
   }
 
-  async reset(epoch: number, { id, sentAt }: Reset): Promise<Row | 'done' | 'moved'> {
+  async reset(epoch: number, { id, sentAt }: Reset): Promise<Row | 'repeated' | 'moved'> {
     const [row] = (await this.#query(RESET, epoch, id, sentAt)).rows;
-    if (row?.counting === 'done') return 'done';
+    if (row?.counting === 'repeated') return 'repeated';
     return toRow(row) ?? 'moved';
   }
 
@@ -117,11 +117,11 @@ export class PostgresCounter implements PostgresStore {
 interface Columns {
   visitor_count: string;
   epoch: string;
-  counting: Sequencer | 'done';
+  counting: Sequencer | 'repeated';
 }
 
 function toRow(columns: Columns | undefined): Row | undefined {
-  if (columns === undefined || columns.counting === 'done') return undefined;
+  if (columns === undefined || columns.counting === 'repeated') return undefined;
   return { count: Number(columns.visitor_count), epoch: Number(columns.epoch), sequencer: columns.counting };
 }
 

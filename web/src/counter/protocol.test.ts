@@ -64,7 +64,7 @@ it('a reset installs nothing while Redis is left alone', () => {
   expect(apply(reset(request), event, { ...redis, openUntil: NOW + 1 }, NOW).task).toEqual({ at: 'reset' });
 });
 
-it('Postgres counts as down from the first command that fails until a probe succeeds', () => {
+it('considers Postgres down from the first command that fails until a probe succeeds', () => {
   const first = apply(VISITS, { do: 'read', failed: 'unknown' }, initialKnowledge(true), NOW).knowledge;
   const { knowledge } = apply(VISITS, { do: 'read', failed: 'unsent' }, first, NOW + 400);
   expect(next(VISITS, knowledge, 3, NOW + 500)).toEqual({ do: 'wait' });

@@ -1,19 +1,19 @@
 /**
  * The protocol by which replicas number visits, as a pure state machine: `next` names the command that a task needs, `apply`
- * takes what became of it. It knows no clock, no promise and no client library, so that test/counter/exploration can walk through
- * every interleaving of it. docs/counter.md shows its states, commands and events as a table.
+ * takes what became of it. It reads no clock, and knows no promise and no client library, so that test/counter/exploration can walk
+ * through every interleaving of it. docs/counter.md shows its states, commands and outcomes as a table.
  *
  * Redis gives out numbers, Postgres makes them durable. An *epoch* in Postgres's row fences Redis, as the fencing token of
  * https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html does.
  *
  * The invariants, each with the predicate that enforces it (postgres-store.ts, redis-store.ts):
  *
- * 1. Fence: Postgres takes a write only in the epoch that the write names. SQL: `WHERE epoch = $1`.
+ * 1. Fence: Postgres changes the count only in the epoch that the write names. SQL: `WHERE epoch = $1`.
  * 2. Compare and set: whatever changes the sequencer, and each reset, starts a new epoch in the same statement.
  *    SQL: `SET epoch = GREATEST(epoch + 1, now) WHERE epoch = $1`.
  * 3. Within an epoch the count never falls, in whatever order commits arrive. SQL: `GREATEST(visitor_count, $2)`.
  * 4. One life: Redis gives out numbers only while it holds the epoch, a count, and its own replication id, which changes
- *    whenever its data may be old. Lua: `held ~= ARGV[1] .. ' ' .. history or EXISTS == 0`.
+ *    whenever its data may be old. Lua: `held ~= ARGV[1] .. ' ' .. replid or EXISTS == 0`.
  * 5. One install: only the replica that starts an epoch installs it, once, with the count of the row that started it.
  *    Lua: `held_epoch >= ARGV[1]` drops a second one.
  * 6. A reset happens at most once, and never after one that was sent later. SQL: `resets.id`, `resets.sent_at`.
@@ -21,7 +21,7 @@
  *
  * They keep numbers unique, ordered and durable. One more keeps the counter alive:
  *
- * 8. While Postgres counts as down, a probe runs, whether or not a request waits. task-runner.ts: `#learn`.
+ * 8. While Postgres is considered down, a probe runs, whether or not a request waits. task-runner.ts: `#learn`.
  */
 import type { Command, End, Event, Knowledge, Step, Task } from './states.ts';
 import type { Reset, Row } from './store.ts';
@@ -142,8 +142,8 @@ export function apply(task: Task, event: Event, knowledge: Knowledge, now: numbe
       return { ...stay, task: task.at === 'installing' ? task.after : task };
     case 'reset':
       if (event.answer === 'moved') return { ...stay, knowledge: forget };
-      // The replica that carried it out may have died before the install: number no visits, which brings Redis up to date.
-      if (event.answer === 'done') return { ...stay, task: VISITS, knowledge: forget };
+      // The replica that carried it out may have died before the install: run a batch of zero visits, which brings Redis up to date.
+      if (event.answer === 'repeated') return { ...stay, task: VISITS, knowledge: forget };
       return started(event.answer, { at: 'reset' }, knowledge, now);
     case 'wait':
       return stay;

@@ -11,26 +11,26 @@ import type { RedisStore } from './store.ts';
  * The braces name what a cluster places a key by: so both keys lie in one slot, as a script needs them.
  */
 const KEYS = ['visitor_count', '{visitor_count}:epoch'] as const;
-const HISTORY = `
+const SERVER = `
 local count, epoch = KEYS[1], KEYS[2]
-local history = redis.call('INFO', 'replication'):match('master_replid:(%x+)')
+local replid = redis.call('INFO', 'replication'):match('master_replid:(%x+)')
 local held = redis.call('GET', epoch) or ''
 `;
 
 // A missing count beside a valid epoch (evicted, deleted by hand) would start again from 0: it counts as empty.
-const INCREMENT = `${HISTORY}
-if held ~= ARGV[1] .. ' ' .. history or redis.call('EXISTS', count) == 0 then return false end
+const INCREMENT = `${SERVER}
+if held ~= ARGV[1] .. ' ' .. replid or redis.call('EXISTS', count) == 0 then return false end
 return redis.call('INCRBY', count, ARGV[2])
 `;
 
-const INSTALL = `${HISTORY}
-local held_epoch, held_history = held:match('^(%d+) (%x+)$')
-if held_history == history and tonumber(held_epoch) >= tonumber(ARGV[1]) then return false end
-return redis.call('MSET', epoch, ARGV[1] .. ' ' .. history, count, ARGV[2])
+const INSTALL = `${SERVER}
+local held_epoch, held_replid = held:match('^(%d+) (%x+)$')
+if held_replid == replid and tonumber(held_epoch) >= tonumber(ARGV[1]) then return false end
+return redis.call('MSET', epoch, ARGV[1] .. ' ' .. replid, count, ARGV[2])
 `;
 
 // All that the two above need of a server, in a write that changes nothing: one that is full or takes no writes refuses it.
-const PROBE = `${HISTORY}
+const PING = `${SERVER}
 return redis.call('SETRANGE', count, 0, '')
 `;
 
@@ -38,7 +38,7 @@ return redis.call('SETRANGE', count, 0, '')
 interface Scripts {
   increment(...keysAndArguments: [...typeof KEYS, epoch: number, n: number]): Promise<string | null>;
   install(...keysAndArguments: [...typeof KEYS, epoch: number, count: number]): Promise<'OK' | null>;
-  probe(...keys: typeof KEYS): Promise<string>;
+  ping(...keys: typeof KEYS): Promise<string>;
 }
 
 /** The counter in Redis. Owns its connection until close(). */
@@ -53,7 +53,7 @@ export class RedisCounter implements RedisStore {
       scripts: {
         increment: { lua: INCREMENT, numberOfKeys: KEYS.length },
         install: { lua: INSTALL, numberOfKeys: KEYS.length },
-        probe: { lua: PROBE, numberOfKeys: KEYS.length },
+        ping: { lua: PING, numberOfKeys: KEYS.length },
       },
     });
   }
@@ -68,7 +68,7 @@ export class RedisCounter implements RedisStore {
   }
 
   async ping(): Promise<void> {
-    await this.#redis.ask(this.#redis.client.probe(...KEYS));
+    await this.#redis.ask(this.#redis.client.ping(...KEYS));
   }
 
   close(): void {

@@ -8,7 +8,7 @@ import { resetGuard } from './reset-guard.ts';
 export interface RoutesOptions {
   counter: Pick<Counter, 'visit' | 'reset'>;
   log: Logger;
-  /** Undefined: whoever asks from a private network may reset. */
+  /** Undefined: clients on a private network may reset. */
   resetToken: Parameters<typeof resetGuard>[0];
 }
 
@@ -17,7 +17,7 @@ const waitedMs = (req: Request) => Number(req.get('x-request-elapsed') ?? 0) * 1
 /** When NGINX got the request, in milliseconds since 1970. */
 const sentAt = (req: Request) => Math.round(Number(req.get('x-request-start')) * 1000) || Date.now();
 
-/** A browser that fetches ahead has nobody who looks: https://www.w3.org/TR/resource-hints, and its older forms. */
+/** A browser that fetches a page ahead shows it to no visitor yet: https://www.w3.org/TR/resource-hints, and its older forms. */
 const isPrefetch = (req: Request) =>
   ['sec-purpose', 'purpose', 'x-purpose', 'x-moz'].some((name) =>
     /prefetch|prerender|preview/i.test(req.get(name) ?? ''),

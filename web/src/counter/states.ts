@@ -12,7 +12,7 @@ export interface Knowledge {
   readonly openUntil: number;
   /** Another replica failed over: this one stays with Postgres until then, or the two would take turns at every batch. */
   readonly followUntil: number;
-  /** Since when Postgres counts as down. */
+  /** Since when Postgres is considered down. */
   readonly downSince: number | undefined;
 }
 
@@ -55,7 +55,7 @@ export type Event =
   | (Of<'increment' | 'incrementInFallback'> & { answer: number | undefined })
   | (Of<'commit'> & { answer: boolean })
   | (Of<'failOver' | 'failBack'> & { answer: Row | undefined })
-  | (Of<'reset'> & { answer: Row | 'done' | 'moved' })
+  | (Of<'reset'> & { answer: Row | 'repeated' | 'moved' })
   | (Of<'ping' | 'install' | 'pause' | 'wait'> & { answer: 'done' })
   | (Command & { failed: 'unsent' | 'unknown' });
 

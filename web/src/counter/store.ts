@@ -24,22 +24,22 @@ export interface RedisStore {
   ping(): Promise<void>;
 }
 
-/** Each write names the epoch that it belongs to. If the row has another one, the write changes nothing. */
+/** Each write of the count names the epoch that it belongs to. If the row has another one, the write changes nothing. */
 export interface PostgresStore {
   read(): Promise<Row>;
   /** Raises the count to at least `last`, and may be repeated. False: the row has another epoch. */
   commit(epoch: number, last: number): Promise<boolean>;
   /** Adds n to the count; a repetition adds it again. The new count, or undefined: the row has another epoch. */
-  increment(epoch: number, n: number): Promise<number | undefined>;
+  incrementInFallback(epoch: number, n: number): Promise<number | undefined>;
   /** Starts an epoch whose sequencer is Postgres, and adds n to the count. Undefined: the row has another epoch. */
   failOver(epoch: number, n: number): Promise<Row | undefined>;
   /** Starts an epoch whose sequencer is Redis. Undefined: the row has another epoch. */
   failBack(epoch: number): Promise<Row | undefined>;
   /**
    * Sets the count to 0 and starts an epoch whose sequencer is Redis: the new row.
-   * 'done': this reset happened before, or one that was sent later did. 'moved': the row has another epoch.
+   * 'repeated': this reset happened before, or one that was sent later did. 'moved': the row has another epoch.
    */
-  reset(epoch: number, reset: Reset): Promise<Row | 'done' | 'moved'>;
+  reset(epoch: number, reset: Reset): Promise<Row | 'repeated' | 'moved'>;
   /** A write that changes nothing: a standby, a full disk or a locked row refuses it. */
   ping(): Promise<void>;
 }
@@ -47,6 +47,6 @@ export interface PostgresStore {
 export interface Reset {
   /** The idempotency key. */
   id: string;
-  /** When the client sent it, in milliseconds since 1970. */
+  /** When NGINX received it, in milliseconds since 1970. */
   sentAt: number;
 }

@@ -8,6 +8,7 @@ import type { PostgresStore, RedisStore } from './store.ts';
 /** Between two probes of a Postgres that is down (ms): short, because requests are waiting. */
 const PROBE_MS = 100;
 
+// Never asked: without Redis its circuit breaker is open for ever (initialKnowledge).
 const absent = async () => {
   throw new StoreError('there is no Redis', { sent: false });
 };
@@ -27,7 +28,7 @@ export class TaskRunner {
   readonly #clock: Clock;
   readonly #log: Log;
   #knowledge: Knowledge;
-  /** While Postgres counts as down: the probe under way. */
+  /** While Postgres is considered down: the probe under way. */
   #probe: Promise<void> | undefined;
   /** The last answer that did not come. */
   #failure: StoreError | undefined;
@@ -88,7 +89,7 @@ export class TaskRunner {
         case 'commit':
           return { ...command, answer: await postgres.commit(command.epoch, command.last) };
         case 'incrementInFallback':
-          return { ...command, answer: await postgres.increment(command.epoch, command.n) };
+          return { ...command, answer: await postgres.incrementInFallback(command.epoch, command.n) };
         case 'failOver':
           return { ...command, answer: await postgres.failOver(command.epoch, command.n) };
         case 'failBack':
@@ -115,7 +116,7 @@ export class TaskRunner {
     }
   }
 
-  /** The one place that changes what is known, so that Postgres never counts as down without a probe (invariant 8). */
+  /** The one place that changes what is known, so that Postgres is never considered down without a probe (invariant 8). */
   #learn(knowledge: Knowledge): void {
     const since = this.#knowledge.downSince;
     this.#knowledge = knowledge;
