@@ -1,5 +1,7 @@
 /** Faults of real containers. Each function returns how to undo it. Needs root on the engine's own machine (Linux). */
+
 import { execFile } from 'node:child_process';
+import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { docker, inspect, type Stack } from './stack.ts';
@@ -63,9 +65,10 @@ async function drop(id: string, matches: string[][]): Promise<Heal> {
   return () => change('--delete');
 }
 
-/** As cut(), but only between these two. */
+/** As cut(), but only between these two. One that is down has no address, and is cut off already. */
 export async function cutBetween(id: string, other: string): Promise<Heal> {
   const address = await inspect(other, '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}');
+  if (!isIP(address)) return healsItself;
   return drop(id, [
     ['INPUT', '--source', address],
     ['OUTPUT', '--destination', address],

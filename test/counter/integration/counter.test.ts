@@ -252,7 +252,7 @@ describe('Counter', () => {
       const reset = replica.counter.reset('hidden');
       reset.catch(() => {});
       expect(await visits(replica, 20)).toEqual(numbers(1, 20));
-      expect(replica.counter.state.sequencer).toBe('redis');
+      expect(await sequencer()).toBe('redis');
     } finally {
       await rawPostgres.query('ALTER TABLE hidden RENAME TO resets');
     }
@@ -265,7 +265,7 @@ describe('Counter', () => {
     try {
       await expect(replica.counter.visit()).rejects.toThrow(Unavailable);
       await vi.waitFor(() => expect(replica.counter.visit()).rejects.toThrow('Postgres is away'), 10_000);
-      expect(replica.counter.state.postgresDown).toBe(true);
+      expect(replica.counter.isPostgresDown).toBe(true);
     } finally {
       await rawPostgres.query('ROLLBACK');
     }

@@ -16,15 +16,19 @@ export function createApplication({ config, log }: Given<CounterConfig>): Applic
   if (!redis) log.warn('REDIS_URL is not set: Postgres is the sequencer');
 
   async function readiness(): Promise<Readiness> {
-    const [redisState, postgresRead] = await Promise.all([
+    const row = postgres.read();
+    const [redisState, postgresRead, sequencer] = await Promise.all([
       redis ? state(redis.ping()) : 'not configured',
-      state(postgres.read()),
+      state(row),
+      row.then(
+        (row) => row.sequencer,
+        () => 'unknown',
+      ),
     ]);
-    const { sequencer, postgresDown } = counter.state;
-    const postgresState = postgresRead === 'up' && postgresDown ? 'refuses to count' : postgresRead;
+    const postgresState = postgresRead === 'up' && counter.isPostgresDown ? 'refuses to count' : postgresRead;
     const degraded = redisState !== 'up' || sequencer === 'postgres';
     const status = postgresState !== 'up' ? 'unavailable' : degraded ? 'degraded' : 'ok';
-    return { status, redis: redisState, postgres: postgresState, sequencer: sequencer ?? 'none yet' };
+    return { status, redis: redisState, postgres: postgresState, sequencer };
   }
 
   let unknown: string | undefined;

@@ -85,7 +85,7 @@ it('counts again as soon as Postgres can, though the visitor who met the outage 
   pass(6000);
   await expect(first).rejects.toThrow();
   expect(await counter.visit()).toBeGreaterThan(0);
-  expect(counter.state.postgresDown).toBe(false);
+  expect(counter.isPostgresDown).toBe(false);
 });
 
 it('goes on probing while nobody asks, and while a standby can be read and not written', async () => {

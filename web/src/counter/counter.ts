@@ -79,9 +79,9 @@ export class Counter {
     return pending.answer;
   }
 
-  /** The store that gave out the last numbers here, and whether Postgres is down: for operators. */
-  get state(): { sequencer: Sequencer | undefined; postgresDown: boolean } {
-    return { sequencer: this.#sequencer, postgresDown: this.#runner.knowledge.downSince !== undefined };
+  /** Does Postgres take no writes, as far as is known here? For operators. */
+  get isPostgresDown(): boolean {
+    return this.#runner.knowledge.downSince !== undefined;
   }
 
   /** Refuses new requests, and resolves when all pending ones have their answer: within the wait. */
