@@ -108,7 +108,7 @@ export class Counter {
     };
     try {
       const end = await this.#runner.run(VISITS, wanted);
-      if (end?.at === 'counted') return this.#acknowledge(visits, end.last, end.sequencer);
+      if (end?.at === 'counted') return await this.#acknowledge(visits, end.last, end.sequencer);
       const full = `the counter has passed ${Number.MAX_SAFE_INTEGER}: reset it`;
       refuse(visits, end?.at === 'full' ? new Unavailable(full) : gone());
     } catch (error) {
@@ -116,13 +116,16 @@ export class Counter {
     }
   }
 
-  #acknowledge(visits: Pending<number>[], last: number, sequencer: Sequencer): void {
+  /** Resolves when the callers have their numbers, and so have written their answers. */
+  async #acknowledge(visits: Pending<number>[], last: number, sequencer: Sequencer): Promise<void> {
     if (this.#sequencer !== sequencer) this.#log.info({ sequencer }, `${NAMES[sequencer]} is the sequencer`);
     this.#sequencer = sequencer;
     this.#runner.tellGap(visits.filter((visit) => !visit.isWanted).length);
     this.#batches.answering(visits);
     let number = last - visits.length;
     for (const visit of visits) visit.resolve(++number);
+    // To write the answers of a large batch takes longer than to number it, and the next batch lingers in proportion to both.
+    await visits.at(-1)?.answer;
   }
 
   async #reset(pending: Pending<void>, request: Reset): Promise<void> {
