@@ -219,8 +219,30 @@ it('refuses more pending requests than it may have, until one has its answer', a
   await expect(counter.visit()).rejects.toThrow('4000 requests are pending already');
   slow.resolve(true);
   expect(await Promise.all(visits)).toHaveLength(4000);
+  await settle();
   pass(1000);
   expect(await counter.visit()).toBe(4001);
+});
+
+it('lingers in proportion to the last batch, and to the time that its answers took to write', async () => {
+  const { counter, pass } = start({});
+  const client = async () => {
+    await counter.visit();
+    pass(1);
+  };
+  // A batch of three, whose commit takes 1 ms, and each of its answers 1 ms.
+  await Promise.all([client(), client(), client()]);
+  await settle();
+  let answered = false;
+  const next = counter.visit().then(() => {
+    answered = true;
+  });
+  await settle();
+  pass(4 * (1 + 3) - 1);
+  await settle();
+  expect(answered).toBe(false);
+  pass(1);
+  await next;
 });
 
 it('brings Redis up to date when a reset finds itself done: its first replica may have died before the install', async () => {
