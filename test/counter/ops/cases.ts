@@ -11,6 +11,8 @@ export interface Case {
   work?: (site: Site) => Promise<void>;
   /** The deploy ends with 1 and these words; by default with 0. */
   fails?: RegExp;
+  /** For how long the deploy watches, if longer than usual (seconds). */
+  watchS?: number;
   /** An image that answers wrongly itself: visitors see that until it is taken away. */
   answersWrongly?: true;
 }
@@ -20,8 +22,8 @@ const VISIT = '      const number = await counter.visit';
 /** A change that does no harm. */
 const HARMLESS = [ROUTES, VISIT, `      log.trace('a new version');\n${VISIT}`] as const;
 
-async function deploy(site: Site, fails?: RegExp): Promise<void> {
-  const task = site.run('deploy');
+async function deploy(site: Site, fails?: RegExp, watchS?: number): Promise<void> {
+  const task = site.run('deploy', watchS);
   const code = await task.end;
   if (code !== (fails ? 1 : 0) || (fails && !fails.test(task.output)))
     throw new Error(`./stack deploy ended with ${code}:\n${task.output.slice(-3000)}`);
@@ -46,7 +48,7 @@ function interrupted(step: string, how: 'interrupt' | 'crash'): Case {
 const names = async () => (await docker('ps', '--format', '{{.Names}}')).stdout.trim().split('\n');
 
 async function scale(site: Site, replicas: number): Promise<void> {
-  const task = site.run('scale', String(replicas));
+  const task = site.scale(replicas);
   if ((await task.end) !== 0) throw new Error(task.output);
   const found = (await site.stack.containers('web')).length;
   if (found !== replicas) throw new Error(`${found} replicas, not ${replicas}`);
@@ -73,6 +75,7 @@ export const CASES: Case[] = [
     name: 'an image that crashes after 20 s',
     edit: ['web/src/main.ts', 'function main', 'setTimeout(() => process.exit(1), 20_000);\nfunction main'],
     fails: /a new replica crashed/,
+    watchS: 25,
   },
   {
     name: 'an image that answers 500 to a tenth of the visits',
@@ -84,6 +87,7 @@ export const CASES: Case[] = [
     name: 'an image that is twice as slow',
     edit: [ROUTES, VISIT, `      await new Promise((resolve) => setTimeout(resolve, 15));\n${VISIT}`],
     fails: /requests take \d+ ms; before, \d+ ms/,
+    watchS: 25,
   },
   ...['Building', 'Migrating', 'Starting', 'Taking', 'Watching'].flatMap((step) => [
     interrupted(step, 'interrupt'),
@@ -122,10 +126,10 @@ export const CASES: Case[] = [
 ];
 
 /** Runs a case on a site, and leaves the site as it was, but for harmless changes. */
-export async function runCase(site: Site, { name, edit, work, fails }: Case): Promise<Result> {
+export async function runCase(site: Site, { name, edit, work, fails, watchS }: Case): Promise<Result> {
   const undo = edit && (await site.edit(...edit));
   try {
-    return await site.under(name, () => (work ? work(site) : deploy(site, fails)));
+    return await site.under(name, () => (work ? work(site) : deploy(site, fails, watchS)));
   } finally {
     await undo?.();
   }

@@ -79,7 +79,6 @@ export class Site implements AsyncDisposable {
       ...process.env,
       COMPOSE_PROJECT_NAME: project,
       HTTP_PORT: port,
-      DEPLOY_WATCH: '8',
       DEPLOY_READY: '8',
     };
     const site = new Site(checkout, env, new Stack(project, port));
@@ -88,8 +87,12 @@ export class Site implements AsyncDisposable {
     return site;
   }
 
-  run(...args: string[]): Task {
-    return new Task(this.#checkout.path, this.#env, args);
+  run(task: string, watchS = 8): Task {
+    return new Task(this.#checkout.path, { ...this.#env, DEPLOY_WATCH: String(watchS) }, [task]);
+  }
+
+  scale(replicas: number): Task {
+    return new Task(this.#checkout.path, this.#env, ['scale', String(replicas)]);
   }
 
   /** Changes a source, or writes another one in its place (`from` is undefined). Returns how to undo it. */
