@@ -34,11 +34,11 @@ const PING = `${SERVER}
 return redis.call('SETRANGE', count, 0, '')
 `;
 
-/** The scripts, as ioredis adds them to its client. */
+/** The scripts, as ioredis adds them to its client, whose own commands they must not replace. */
 interface Scripts {
   increment(...keysAndArguments: [...typeof KEYS, epoch: number, n: number]): Promise<string | null>;
   install(...keysAndArguments: [...typeof KEYS, epoch: number, count: number]): Promise<'OK' | null>;
-  ping(...keys: typeof KEYS): Promise<string>;
+  pingByWriting(...keys: typeof KEYS): Promise<string>;
 }
 
 /** The counter in Redis. Owns its connection until close(). */
@@ -53,7 +53,7 @@ export class RedisCounter implements RedisStore {
       scripts: {
         increment: { lua: INCREMENT, numberOfKeys: KEYS.length },
         install: { lua: INSTALL, numberOfKeys: KEYS.length },
-        ping: { lua: PING, numberOfKeys: KEYS.length },
+        pingByWriting: { lua: PING, numberOfKeys: KEYS.length },
       },
     });
   }
@@ -68,7 +68,7 @@ export class RedisCounter implements RedisStore {
   }
 
   async ping(): Promise<void> {
-    await this.#redis.ask(this.#redis.client.ping(...KEYS));
+    await this.#redis.ask(this.#redis.client.pingByWriting(...KEYS));
   }
 
   close(): void {
