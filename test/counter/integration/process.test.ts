@@ -82,6 +82,25 @@ describe('the process', () => {
     }, 10_000);
   });
 
+  it('is ready again once another replica has failed back, without a visit of its own', async () => {
+    await using redis = await startRedis();
+    await using idle = start({ REDIS_URL: redis.url });
+    await using busy = start({ REDIS_URL: redis.url });
+    await vi.waitFor(async () => expect(await idle.readiness()).toMatchObject({ status: 'ok' }), 10_000);
+    await redis.kill();
+    expect((await fetch(await idle.address())).status).toBe(200);
+    expect(await idle.readiness()).toMatchObject({ status: 'degraded', sequencer: 'postgres' });
+    await redis.start();
+    await vi.waitFor(async () => {
+      await fetch(await busy.address());
+      expect(await busy.readiness()).toMatchObject({ status: 'ok', sequencer: 'redis' });
+    }, 10_000);
+    await vi.waitFor(
+      async () => expect(await idle.readiness()).toMatchObject({ status: 'ok', sequencer: 'redis' }),
+      10_000,
+    );
+  });
+
   it('answers every visit though Postgres is killed under traffic, and lives on', async () => {
     // A start of Postgres takes seconds where the machine is busy.
     await using web = start({ POSTGRES_WAIT_MS: '20000' });
