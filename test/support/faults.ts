@@ -1,5 +1,4 @@
 /** Faults of real containers. Each function returns how to undo it. Needs root on the engine's own machine (Linux). */
-
 import { execFile } from 'node:child_process';
 import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,12 +1,10 @@
 /** A composed stack of a test's own, driven with `docker compose` and reached through NGINX's port on the host. */
 import { execFile } from 'node:child_process';
 import { connect } from 'node:net';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { CHECKOUT, freePort } from './this-checkout.ts';
+import { CHECKOUT, freePort, ROOT } from './this-checkout.ts';
 
 const run = promisify(execFile);
-const ROOT = join(import.meta.dirname, '..', '..');
 
 export async function docker(...args: string[]): Promise<{ stdout: string; stderr: string }> {
   return run('docker', args, { maxBuffer: 64 * 2 ** 20 });

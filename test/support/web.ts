@@ -4,8 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { vi } from 'vitest';
 import type { Readiness } from '../../web/src/app.ts';
-
-const ROOT = join(import.meta.dirname, '..', '..');
+import { ROOT } from './this-checkout.ts';
 
 export class Web implements AsyncDisposable {
   /** All that it wrote so far. */
