@@ -72,11 +72,22 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'ops',
+          include: ['test/counter/ops/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          // A deploy compares how quick the site is before and after.
+          sequence: { groupOrder: 4 },
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'engine',
           include: ['test/engine/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 300_000,
-          sequence: { groupOrder: 4 },
+          sequence: { groupOrder: 5 },
         },
       },
       {
@@ -87,7 +98,7 @@ export default defineConfig({
           // A whole run of tests, in another checkout.
           testTimeout: 900_000,
           hookTimeout: 300_000,
-          sequence: { groupOrder: 5 },
+          sequence: { groupOrder: 6 },
         },
       },
     ],

@@ -103,6 +103,8 @@ update() {
 $(base_images)
 END
   [ -z "$(stand_ins)" ] || host/base-images/build.sh --newer
+  # A site that serves goes on serving. Redis and Postgres are replaced by host/up.sh.
+  [ -z "$(docker compose ps --quiet --status running web)" ] || ops/deploy.sh
   host/up.sh
   # Builds of this project that lost their name to a newer one. Those of other projects stay.
   docker image prune --force --filter "label=com.docker.compose.project=$(project)" > /dev/null

@@ -84,3 +84,12 @@ is_stand_in() { case "$1" in stand-in/*) ;; *) return 1 ;; esac; }
 
 # The settings whose image is a stand-in.
 stand_ins() { base_images | sed -n 's, stand-in/.*,,p' | tr '\n' ' '; }
+
+# Sets a setting in .env, in place, so that the file's owner and mode stay. Usage: set_in_env NAME VALUE
+set_in_env() {
+  _others=$(grep -v "^$1=" .env 2> /dev/null || true)
+  {
+    [ -z "$_others" ] || printf '%s\n' "$_others"
+    echo "$1=$2"
+  } > .env
+}

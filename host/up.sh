@@ -6,41 +6,6 @@ cd "$(dirname "$0")/.."
 # shellcheck source=host/lib.sh
 . host/lib.sh
 
-# Sets an image's labels (docker-compose.yml) to what git knows of the files that it is built from.
-# Usage: label SERVICE PATHSPEC...
-label() {
-  _service=$1
-  shift
-  _commit=$(git log -1 --format='%H %cI' -- "$@")
-  [ -n "$_commit" ] || return 0
-  revision=${_commit% *}
-  version=$(git show "$revision:package.json" | sed -n 's/^  "version": "\(.*\)",$/\1/p')
-  [ -z "$(git --no-optional-locks status --porcelain -- "$@")" ] || revision=$revision-dirty
-  export "LABEL_${_service}_REVISION=$revision" "LABEL_${_service}_VERSION=$version" "LABEL_${_service}_CREATED=${_commit#* }"
-}
-
-# Without git, or outside a checkout, Compose's `unknown` stays.
-label_images() {
-  git rev-parse HEAD > /dev/null 2>&1 || return 0
-  # Never with a user's name or token in it.
-  LABEL_SOURCE=$(git config --get remote.origin.url | sed 's,//[^/]*@,//,')
-  export LABEL_SOURCE
-  label NGINX nginx
-  # Two images of one folder: a new migration makes another image of migrate alone, and Postgres goes on.
-  label POSTGRES postgres ':(exclude)postgres/migrate.sh' ':(exclude)postgres/migrations' ':(exclude)postgres/privileges.sql'
-  label MIGRATE postgres ':(exclude)postgres/entrypoint.sh' ':(exclude)postgres/roles.sql'
-  # What reaches web's build: as in .dockerignore, which leaves out everything, then lets in (!), then leaves out again.
-  set -- .dockerignore
-  while read -r pattern; do
-    case "$pattern" in
-    '!'*) set -- "$@" "${pattern#!}" ;;
-    '' | '#'* | '*') ;;
-    *) set -- "$@" ":(exclude,glob)$pattern" ;;
-    esac
-  done < .dockerignore
-  label WEB "$@"
-}
-
 # Until the application says, through NGINX, that it is ready.
 await_ready() {
   path=/health
@@ -59,17 +24,15 @@ GET /readyz of web answers:
 $cause"
 }
 
-label_images
-# Buildx adds to an image when it was built. With containerd's image store that would make it another image each time, and
-# Compose would replace containers without a change.
-export BUILDX_NO_DEFAULT_ATTESTATIONS=1
+# What a deploy that was cut off left would count as replicas.
+! docker inspect "$(project)-deploy" > /dev/null 2>&1 || ops/rollback.sh
 log=$(mktemp)
 trap 'rm -f "$log" "$log.ok"' EXIT
 # Compose shows its progress itself; its words are kept for the remedy. Every service is started, those of the user's own Compose
 # files too, but for the two that have done their work by then. --wait takes a service that has ended for one that failed, and the
 # user may have such ones as well: it names the stack's own.
 {
-  docker compose build &&
+  host/build.sh &&
     # With Postgres, on which it depends, and before web is replaced, which goes on if this fails.
     docker compose run --rm --no-TTY migrate &&
     # Without a container of migrate, `docker compose start` refuses to start web.

@@ -44,5 +44,5 @@ geo() {
   geo \$remote_addr \$client_is_host $gateway
 } > /tmp/peers.conf
 
-# In place of this shell, so that NGINX gets the signals.
-exec nginx -g 'daemon off;'
+# In place of this shell, so that NGINX gets the signals. `docker compose run nginx -t` tries the configuration.
+exec nginx -g 'daemon off;' "$@"

@@ -45,7 +45,10 @@ for file in "$MIGRATIONS"/*.sql; do
   [ $valid = yes ] || die "$name.sql is no name of a migration: give it one like $(printf %04d $expected)_add_notes.sql"
   [ "${name%%_*}" = "$(printf %04d $expected)" ] ||
     die "after $(printf %04d $((expected - 1))) comes $name.sql: number it $(printf %04d $expected), or restore the one between"
-  begin='BEGIN;' commit='COMMIT;'
+  # Under a deploy a migration may hold its locks only for a moment, since visitors wait for them. Postgres before 17 limits each
+  # statement alone.
+  begin="BEGIN; SELECT set_config(name, '${MIGRATE_TRANSACTION_TIMEOUT:-0}', true) FROM pg_settings
+    WHERE name IN ('statement_timeout', 'transaction_timeout');" commit='COMMIT;'
   # Its first line says that no transaction may surround it, as CREATE INDEX CONCURRENTLY demands.
   if head -n 1 "$file" | grep -q '^-- no transaction'; then
     begin='' commit=''

@@ -1,0 +1,100 @@
+# shellcheck shell=sh disable=SC2034
+# What the scripts of this folder share; sourced by them, in the folder of docker-compose.yml, after host/lib.sh.
+#
+# Two containers of the engine keep changes of a running stack in order, whichever machine or terminal they come from:
+# - PROJECT-lock runs for as long as the script that holds it. Its standard input is a pipe of that script. If the script dies, in
+#   whatever way, the pipe closes within a second, and the container ends.
+# - PROJECT-deploy, which never starts, is the journal of a deploy. Its labels say what to go back to. It is removed once the
+#   deploy is confirmed, or undone.
+
+READY_S=${DEPLOY_READY:-60} # a new replica has so long to become ready
+STOP_S=15  # docker-compose.yml, stop_grace_period
+
+PROJECT=$(project)
+LOCK=$PROJECT-lock
+JOURNAL=$PROJECT-deploy
+TMP=$(mktemp -d)
+# Why a step failed; what NGINX saw before; the network on which NGINX finds replicas.
+cause='' before='' network=''
+
+step() { say "==> $*"; }
+
+# The containers of a service, oldest first. Usage: containers SERVICE [docker ps option...]
+containers() {
+  _service=$1
+  shift
+  docker ps --all --no-trunc --format '{{.CreatedAt}} {{.ID}}' "$@" \
+    --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.service=$_service" \
+    --filter label=com.docker.compose.oneoff=False | sort | sed 's/.* //'
+}
+running() { containers "$1" --filter status=running; }
+
+# Usage: field TEMPLATE CONTAINER
+field() { docker inspect --format "$1" "$2"; }
+
+# Takes the lock, or ends. Usage: lock "What for"
+lock() {
+  docker image inspect "$PROJECT-nginx" > /dev/null 2>&1 || die 'the stack is not built yet: ./stack up starts it.'
+  (
+    trap '' INT TERM HUP
+    echo held
+    while kill -0 "$$" 2> /dev/null; do sleep 1; done
+  ) | docker run --rm --interactive --name "$LOCK" --label "stack.task=$1" --network none --read-only --cap-drop ALL \
+    --entrypoint cat "$PROJECT-nginx" > "$TMP/held" 2> "$TMP/refused" &
+  until [ -s "$TMP/held" ] || [ -s "$TMP/refused" ]; do sleep 0.1; done
+  [ ! -s "$TMP/refused" ] && return 0
+  grep -q 'already in use' "$TMP/refused" || die "$(cat "$TMP/refused")"
+  die "$(field '{{index .Config.Labels "stack.task"}}' "$LOCK" 2> /dev/null || echo 'Another change') is under way: wait for its end."
+}
+unlock() { docker rm --force "$LOCK" > /dev/null 2>&1 || true; }
+
+# The network on which NGINX finds replicas. Usage: front REPLICA...
+front() {
+  for _id; do
+    # Go's variables, not the shell's.
+    # shellcheck disable=SC2016
+    field '{{range $name, $network := .NetworkSettings.Networks}}{{$name}} {{$network.Aliases}}
+{{end}}' "$_id" | sed -n '/web\.front\.internal/s/ .*//p'
+  done | head -n 1
+}
+# The address of a replica there.
+address() { field "{{(index .NetworkSettings.Networks \"$network\").IPAddress}}" "$1"; }
+
+is_ready() { docker exec "$1" /usr/local/bin/node healthcheck.cjs /readyz > "$TMP/readyz" 2>&1; }
+
+# Until a replica says itself that it can do its work. Usage: await_ready REPLICA
+await_ready() {
+  _ends=$(($(date +%s) + READY_S))
+  until is_ready "$1"; do
+    if [ "$(field '{{.RestartCount}}{{.State.Running}}' "$1")" != 0true ]; then
+      cause="a new replica ends: $(docker logs --tail 1 "$1" 2>&1)"
+      return 1
+    elif [ "$(date +%s)" -ge "$_ends" ]; then
+      cause="a new replica is not ready after $READY_S s: $(cat "$TMP/readyz")"
+      return 1
+    fi
+    sleep 0.2
+  done
+}
+
+# Until NGINX has sent a request to each of these addresses, by its own log. Usage: await_nginx SINCE ADDRESS...
+await_nginx() {
+  _since=$1 _ends=$(($(date +%s) + 30))
+  shift
+  for _address; do
+    until docker logs --since "$_since" "$(running nginx)" | grep -q "[\" ]$_address:8000[\",]"; do
+      if [ "$(date +%s)" -ge "$_ends" ]; then
+        cause="NGINX does not use the replica at $_address"
+        return 1
+      fi
+      # Nine at once: NGINX sends them to different replicas.
+      docker exec "$(running nginx)" curl --noproxy '*' --silent --output /dev/null --max-time 8 'http://127.0.0.1:8080/health?[1-9]' || true
+    done
+  done
+}
+
+# Takes a replica away after it has answered what it has. Usage: leave REPLICA
+leave() {
+  docker stop --time "$STOP_S" "$1" > /dev/null
+  docker rm --force "$1" > /dev/null
+}

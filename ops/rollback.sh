@@ -1,0 +1,20 @@
+#!/bin/sh
+# Back to the replicas from before the last deploy: those that an unfinished deploy has stopped, or new ones of the image before.
+# Usage: ops/rollback.sh
+set -eu
+cd "$(dirname "$0")/.."
+# shellcheck source=host/lib.sh
+. host/lib.sh
+# shellcheck source=ops/lib.sh
+. ops/lib.sh
+# shellcheck source=ops/rolling.sh
+. ops/rolling.sh
+
+if has_journal; then
+  lock 'A rollback'
+  # Goes back, since a journal is there.
+  guard
+  say 'The replicas from before the deploy serve again.'
+  exit 0
+fi
+exec ops/deploy.sh --previous

@@ -1,0 +1,164 @@
+/** A site of its own in a copy of the checkout, and what `./stack` does to it while clients visit. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Checkout, ended } from '../../support/checkout.ts';
+import { until } from '../../support/faults.ts';
+import { Stack } from '../../support/stack.ts';
+import { CHECKOUT, freePort } from '../../support/this-checkout.ts';
+import { CLIENTS, settledCount } from '../chaos/chaos.ts';
+import { Load } from '../chaos/load.ts';
+import { check, type Verdict } from '../checker.ts';
+
+/** A task of ./stack that runs, or has run. */
+export class Task {
+  readonly #process: ChildProcess;
+  readonly #end: Promise<number>;
+  output = '';
+
+  constructor(cwd: string, env: NodeJS.ProcessEnv, args: string[]) {
+    // A process group of its own, as a terminal gives it: Ctrl-C reaches all of it.
+    this.#process = spawn('./stack', args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    for (const stream of [this.#process.stdout, this.#process.stderr])
+      stream?.setEncoding('utf8').on('data', (text: string) => {
+        this.output += text;
+      });
+    this.#end = once(this.#process, 'close').then(([code]) => code ?? -1);
+  }
+
+  /** Its exit code; -1 if it was killed. */
+  get end(): Promise<number> {
+    return this.#end;
+  }
+
+  /** When it says this. */
+  async says(words: string): Promise<void> {
+    await until(() => this.output.includes(words), 120_000);
+  }
+
+  /** As Ctrl-C does. */
+  interrupt(): void {
+    if (this.#process.pid) process.kill(-this.#process.pid, 'SIGINT');
+  }
+
+  /** The script alone, so that what it has called goes on. */
+  async crash(): Promise<void> {
+    const { stdout } = await ended(
+      'pgrep',
+      ['--pgroup', String(this.#process.pid), '--full', 'sh ops/|/ops/'],
+      '/',
+    );
+    for (const pid of stdout.trim().split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
+  }
+}
+
+const IMAGES = ['NODE_IMAGE', 'NGINX_IMAGE', 'REDIS_IMAGE', 'POSTGRES_IMAGE'];
+
+export interface Result extends Verdict {
+  name: string;
+  seconds: number;
+  slowestMs: number;
+  errors: string[];
+}
+
+export class Site implements AsyncDisposable {
+  readonly stack: Stack;
+  readonly #checkout: Checkout;
+  readonly #env: NodeJS.ProcessEnv;
+
+  private constructor(checkout: Checkout, env: NodeJS.ProcessEnv, stack: Stack) {
+    this.#checkout = checkout;
+    this.#env = env;
+    this.stack = stack;
+  }
+
+  /** @param settings what .env would say */
+  static async start(name: string, settings: NodeJS.ProcessEnv = {}): Promise<Site> {
+    const checkout = await Checkout.copy();
+    const port = String(await freePort());
+    const project = `${name}-${CHECKOUT}`;
+    const env: NodeJS.ProcessEnv = {
+      ...process.env,
+      COMPOSE_PROJECT_NAME: project,
+      HTTP_PORT: port,
+      DEPLOY_READY: '8',
+      ...settings,
+    };
+    // What ./stack writes into the copy's .env has to count: the images are named there.
+    for (const name of IMAGES) delete env[name];
+    const files = settings.COMPOSE_FILE?.split(':').slice(1);
+    const site = new Site(checkout, env, new Stack(project, port, files));
+    await site.does('up');
+    return site;
+  }
+
+  get path(): string {
+    return this.#checkout.path;
+  }
+  get env(): NodeJS.ProcessEnv {
+    return this.#env;
+  }
+
+  /** A task of ./stack, as a terminal runs it. */
+  run(...args: string[]): Task {
+    return new Task(this.#checkout.path, this.#env, args);
+  }
+  /** The same, with another setting. */
+  with(settings: NodeJS.ProcessEnv): Site {
+    return new Site(this.#checkout, { ...this.#env, ...settings }, this.stack);
+  }
+
+  /** Runs a task to its end: what it said. @throws unless it ends well. */
+  async does(...args: string[]): Promise<string> {
+    return this.#ends(0, args);
+  }
+  /** Runs a task that has to fail: what it said. */
+  async refuses(...args: string[]): Promise<string> {
+    return this.#ends(1, args);
+  }
+  async #ends(code: number, args: string[]): Promise<string> {
+    const task = this.run(...args);
+    const found = await task.end;
+    if (found !== code)
+      throw new Error(`./stack ${args.join(' ')} ended with ${found}:\n${task.output.slice(-3000)}`);
+    return task.output;
+  }
+
+  /** Changes a source, or writes another one in its place (`from` is undefined). Returns how to undo it. */
+  async edit(file: string, from: string | undefined, to: string): Promise<() => Promise<void>> {
+    const path = join(this.#checkout.path, file);
+    const text = await readFile(path, 'utf8').catch(() => undefined);
+    if (from !== undefined && !text?.includes(from)) throw new Error(`${file} has no '${from}'`);
+    await writeFile(path, from === undefined ? to : (text?.replace(from, to) ?? to));
+    return () => (text === undefined ? rm(path) : writeFile(path, text));
+  }
+
+  /** What clients see while something is done. */
+  async under(name: string, work: () => Promise<void>): Promise<Result> {
+    await until(async () => (await fetch(`${this.stack.address}/resetcounter`)).ok);
+    const load = new Load(this.stack.address, CLIENTS);
+    // A deploy compares with what was before.
+    await until(() => load.sent > 1000);
+    const since = performance.now();
+    try {
+      await work();
+    } finally {
+      await load.stop();
+    }
+    const seconds = (performance.now() - since) / 1000;
+    const durable = { count: await settledCount(this.stack), surplus: Number.POSITIVE_INFINITY };
+    return {
+      name,
+      ...check(load.operations, durable),
+      seconds,
+      slowestMs: Math.max(...load.operations.map(({ invoked, completed }) => completed - invoked)),
+      errors: load.errors,
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stack.compose('down', '--volumes', '--rmi', 'local', '--remove-orphans');
+    await this.#checkout[Symbol.asyncDispose]();
+  }
+}
