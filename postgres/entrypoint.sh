@@ -23,8 +23,21 @@ Nothing is lost. Hand the volume over: docker compose run --rm --no-deps --user 
 --entrypoint chown postgres -R postgres: $VOLUME"
 done
 
-# Each major version has a directory of its own. An image of another version finds none, and would begin with an empty one.
 version=$(postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
+# What `restore.sh switch` has left. A crash between any two of these steps loses nothing: the next start goes on.
+if [ -d "$VOLUME/next" ]; then
+  if [ "$(cat "$VOLUME/next/PG_VERSION")" = "$version" ]; then
+    for held in "$VOLUME"/[0-9]*/docker; do [ ! -d "$held" ] || mv "$held" "$VOLUME/former"; done
+    mkdir -p "$(dirname "$PGDATA")"
+    mv "$VOLUME/next" "$PGDATA"
+    sync
+  else
+    # An upgrade that was cut off. The data in use may have gone on since.
+    rm -rf "$VOLUME/next"
+  fi
+fi
+
+# Each major version has a directory of its own. An image of another version finds none, and would begin with an empty one.
 if [ "$PGDATA" != "$VOLUME/$version/docker" ] || [ ! -s "$PGDATA/PG_VERSION" ]; then
   for held in "$VOLUME/PG_VERSION" "$VOLUME"/*/PG_VERSION "$VOLUME"/*/docker/PG_VERSION; do
     [ ! -s "$held" ] ||
@@ -44,10 +57,19 @@ esac
 [ "$POSTGRES_USER" != "$APPLICATION_ROLE" ] ||
   refuse "owner and role are both $POSTGRES_USER in docker-compose.yml (x-names): give the application a role of its own."
 
-# With it psql and pg_dump work in this container without a question, and the health check logs in as the application does: the
-# container's user can read the passwords anyway.
-(umask 077 && printf '*:*:*:%s:%s\n' "$POSTGRES_USER" "$(cat "$POSTGRES_PASSWORD_FILE")" \
-  "$APPLICATION_ROLE" "$(cat /run/secrets/web/password)" > "$PGPASSFILE")
+# With it psql and pg_dump work in this container without a question, the health check logs in as the application does, and
+# ./stack backup as a role whose password is another one at each start (roles.sql). The container's user can read all of it anyway.
+(umask 077 && head -c 24 /dev/urandom | base64 | tr '+/' '-_' > /tmp/backup-password &&
+  printf '*:*:*:%s:%s\n' "$POSTGRES_USER" "$(cat "$POSTGRES_PASSWORD_FILE")" \
+    "$APPLICATION_ROLE" "$(cat /run/secrets/web/password)" stack_backup "$(cat /tmp/backup-password)" > "$PGPASSFILE")
+
+# compose/backup.yml. A segment is sent off when it is full, or after this time: so much can be lost with the volume.
+archive=''
+if [ -n "${WAL_ARCHIVE:-}" ]; then
+  # Without it, single-user mode would remove segments that the archive does not have yet.
+  archive='-c archive_mode=on'
+  set -- "$@" -c archive_mode=on -c 'archive_command=archive.sh %p %f' -c "archive_timeout=${WAL_ARCHIVE_TIMEOUT:-60}"
+fi
 
 # A name of the volume that docker-compose.yml does not have. Postgres has to be stopped for the command, since it restarts again
 # and again, and two that write one volume destroy it.
@@ -57,7 +79,7 @@ refuse_name() {
   shift 3
   refuse "the volume holds the $kind $held, and docker-compose.yml names $configured (x-names). Nothing is lost. Set it back, or rename \
 it: docker compose stop postgres && printf '%s\n'$(printf " '%s'" "$@") | docker compose run --rm --no-deps --no-TTY --entrypoint postgres \
-postgres --single template1 > /dev/null && docker compose start postgres"
+postgres --single ${archive:+$archive }template1 > /dev/null && docker compose start postgres"
 }
 
 # On an empty volume the image's entrypoint runs roles.sql, by psql. On any other it runs here, in single-user mode, before the
@@ -68,7 +90,7 @@ if [ -s "$PGDATA/PG_VERSION" ]; then
   unset POSTGRES_PASSWORD_FILE
   # Names without spaces: three words each.
   # shellcheck disable=SC2086
-  if ! said=$(postgres --single -j $names -c exit_on_error=on "$POSTGRES_DB" < "$SCRIPTS/roles.sql" 2>&1 > /dev/null); then
+  if ! said=$(postgres --single -j $archive $names -c exit_on_error=on "$POSTGRES_DB" < "$SCRIPTS/roles.sql" 2>&1 > /dev/null); then
     # Only the error ends with the name: what follows it quotes the statement.
     cause=$(printf '%s\n' "$said" | sed -n 's/.*\(the volume holds the [a-z]* [^ ]*\)$/\1/p; s/.*\(database ".*" does not exist\)$/\1/p' | head -n 1)
     held=${cause##* }
@@ -84,9 +106,10 @@ if [ -s "$PGDATA/PG_VERSION" ]; then
     "database \"$POSTGRES_DB\" does not exist")
       # The oldest is the one that the volume was made with. initdb makes `postgres`, and roles.sql a role that logs in: without that
       # role the preparation did not come to its end.
+      # shellcheck disable=SC2086
       held=$(echo "SELECT datname FROM pg_database WHERE NOT datistemplate AND (datname <> 'postgres' OR EXISTS \
-(SELECT FROM pg_roles WHERE rolcanlogin AND NOT rolsuper)) ORDER BY datname = 'postgres', oid LIMIT 1" |
-        postgres --single template1 2> /dev/null | sed -n 's/.*datname = "\([^"]*\)".*/\1/p')
+(SELECT FROM pg_roles WHERE rolcanlogin AND NOT rolsuper AND NOT rolreplication)) ORDER BY datname = 'postgres', oid LIMIT 1" |
+        postgres --single $archive template1 2> /dev/null | sed -n 's/.*datname = "\([^"]*\)".*/\1/p')
       [ -n "$held" ] || refuse "the first start on this volume was cut off before it made the database $POSTGRES_DB. Nothing was in it yet. \
 Begin again with an empty one: docker compose down --volumes"
       refuse_name database "$held" "$POSTGRES_DB" "ALTER DATABASE \"$held\" RENAME TO \"$POSTGRES_DB\""

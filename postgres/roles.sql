@@ -10,7 +10,7 @@ DO $$ DECLARE role text := current_setting('stack.role'); held text; BEGIN
   IF current_user <> current_setting('stack.owner') THEN RAISE EXCEPTION 'the volume holds the owner %', current_user; END IF;
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
     -- The oldest is the application's: the line below made it when the volume was new.
-    SELECT rolname INTO held FROM pg_roles WHERE rolcanlogin AND NOT rolsuper ORDER BY oid LIMIT 1;
+    SELECT rolname INTO held FROM pg_roles WHERE rolcanlogin AND NOT rolsuper AND NOT rolreplication ORDER BY oid LIMIT 1;
     IF held IS NOT NULL THEN RAISE EXCEPTION 'the volume holds the role %', held; END IF;
     EXECUTE format('CREATE ROLE %I', role);
   END IF;
@@ -33,6 +33,15 @@ DO $$ DECLARE role text := current_setting('stack.role'); name text; BEGIN
   -- Tables and sequences that the owner creates: their rows, and nothing else. privileges.sql may take some away.
   EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO %I', role);
   EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO %I', role);
+END $$;
+
+-- ./stack backup: copies the cluster, reads the data, and changes nothing. Its password is in Postgres's container alone, and another
+-- one at each start.
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'stack_backup') THEN CREATE ROLE stack_backup; END IF;
+  EXECUTE format('ALTER ROLE stack_backup LOGIN REPLICATION NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS INHERIT
+    CONNECTION LIMIT 4 PASSWORD %L', rtrim(pg_read_file('/tmp/backup-password', true), E'\n'));
+  GRANT pg_read_all_data TO stack_backup;
 END $$;
 
 -- By default every role may fill the disk: with temporary tables,

@@ -1,0 +1,78 @@
+#!/bin/sh
+# Moves the data to a newer major version of Postgres. The former data stays in the volume until ./stack restore --confirm.
+# Usage: ops/upgrade.sh IMAGE          as in postgres:19-alpine
+set -eu
+cd "$(dirname "$0")/.."
+# shellcheck source=host/lib.sh
+. host/lib.sh
+# shellcheck source=ops/lib.sh
+. ops/lib.sh
+
+[ $# = 1 ] || die 'upgrade takes an image of Postgres, as in postgres:19-alpine.'
+image=$1
+former=$(base_images | sed -n 's/^POSTGRES_IMAGE //p')
+
+# Postgres's image, and that of the migrations, on this base image. Usage: use IMAGE
+use() {
+  export POSTGRES_IMAGE="$1"
+  host/build.sh postgres migrate > "$TMP/build" 2>&1 || die "the build on $1 failed: $(tail -n 3 "$TMP/build")"
+}
+major() { in_image postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/'; }
+in_image() {
+  _program=$1
+  shift
+  docker compose run --rm --no-deps --no-TTY --entrypoint "$_program" postgres "$@"
+}
+
+# After a failure, or an interruption: as before.
+finish() {
+  _status=$?
+  trap '' INT TERM HUP
+  if [ -n "$stopped" ]; then
+    step 'Going back to the former data'
+    docker compose stop postgres
+    set_in_env POSTGRES_IMAGE "$former"
+    (use "$former")
+    export POSTGRES_IMAGE="$former"
+    # Nothing to undo if the new version did not start yet: entrypoint.sh leaves out what another version has prepared.
+    in_image restore.sh undo 2> /dev/null || true
+    docker compose up --detach --no-build --no-deps --wait --wait-timeout 120 postgres
+  fi
+  unlock
+  rm -rf "$TMP"
+  exit "$_status"
+}
+
+lock 'An upgrade of Postgres'
+stopped=''
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+step "Building on $image"
+use "$image"
+new=$(major)
+# Back, so that the tools of the former version read its data.
+use "$former"
+old=$(major)
+[ "$new" -gt "$old" ] || die "$image is Postgres $new, and the data is of $old: nothing to upgrade. ./stack update fetches newer patches."
+in_image test ! -e /var/lib/postgresql/former ||
+  die 'an earlier restore still waits for its end: ./stack restore --confirm, or --undo.'
+[ -z "$(running postgres)" ] || docker compose exec -T postgres restore.sh flush || die 'nothing was changed.'
+
+step 'Stopping Postgres. Visitors wait, and are refused after 5 s'
+stopped=yes
+docker compose stop postgres
+step "Reading the data by Postgres $old"
+in_image restore.sh save
+step "Writing it by Postgres $new"
+use "$image"
+in_image restore.sh cluster
+in_image restore.sh switch
+set_in_env POSTGRES_IMAGE "$image"
+unset POSTGRES_IMAGE
+step "Starting on Postgres $new"
+host/up.sh
+stopped=''
+say "Postgres $new has the data. That of Postgres $old is kept: ./stack restore --confirm removes it.
+The archive of WAL and older base backups belong to Postgres $old: ./stack backup makes a first one of $new."

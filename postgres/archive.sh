@@ -1,0 +1,40 @@
+#!/bin/sh
+# Puts a finished segment of WAL into the archive. Postgres calls it (archive_command), and again and again until it succeeds.
+# Usage: archive.sh PATH NAME
+#        archive.sh --keep BACKUP...     removes from the archive, if there is one, the segments that none of these base backups needs
+set -eu
+
+# compose/backup.yml is not in use.
+[ -n "${WAL_ARCHIVE:-}" ] || exit 0
+# Of this cluster alone: a new one begins to count its segments again.
+directory=$WAL_ARCHIVE/$(pg_controldata "$PGDATA" | sed -n 's/^Database system identifier: *//p')
+
+fail() {
+  waiting=$(find "$PGDATA/pg_wal/archive_status" -name '*.ready' | wc -l)
+  echo "the archive of WAL fails: $*. $waiting segments wait, $((waiting * 16)) MB on the disk of the data"
+  exit 1
+}
+
+if [ "$1" = --keep ]; then
+  shift
+  # Postgres archives a note of each base backup, whose name says where it begins.
+  for note in "$directory"/*.backup.gz; do
+    [ -e "$note" ] || exit 0
+    label=$(gzip -dc "$note" | sed -n 's/^LABEL: //p')
+    for kept; do
+      [ "$kept" != "$label" ] || exec pg_archivecleanup --strip-extension .gz "$directory" "$(basename "$note" .gz)"
+    done
+  done
+  exit 0
+fi
+
+mkdir -p "$directory" 2> /dev/null || fail "user $(id -u) of this image cannot write $WAL_ARCHIVE"
+to=$directory/$2.gz
+if [ -e "$to" ]; then
+  # A repetition, after a crash between the two. Another segment of this name must not be lost.
+  gzip -dc "$to" | cmp -s - "$1" || fail "$to holds something else"
+  exit 0
+fi
+# Renamed when it is whole and on the disk.
+{ gzip < "$1" > "$to.new" && sync "$to.new" && mv "$to.new" "$to" && sync "$directory"; } 2> /tmp/archive ||
+  fail "$(head -n 1 /tmp/archive)"
