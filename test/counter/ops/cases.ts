@@ -1,7 +1,6 @@
 /** What `./stack` does to a running site, well or badly, and what has to come of it. */
-import { until } from '../../support/faults.ts';
-import { docker } from '../../support/stack.ts';
 import type { Result, Site } from './site.ts';
+import { UPGRADES } from './upgrade.ts';
 
 export interface Case {
   name: string;
@@ -13,8 +12,10 @@ export interface Case {
   fails?: RegExp;
   /** For how long the deploy watches, if longer than usual (seconds). */
   watchS?: number;
-  /** An image that answers wrongly itself: visitors see that until it is taken away. */
-  answersWrongly?: true;
+  /** Visitors see errors: of an image that answers wrongly itself until it is taken away, or while Postgres is replaced. */
+  mayFail?: true;
+  /** What is left to do when the history is checked. */
+  clean?: (site: Site) => Promise<void>;
 }
 
 const ROUTES = 'web/src/counter/routes.ts';
@@ -44,13 +45,11 @@ function interrupted(step: string, how: 'interrupt' | 'crash'): Case {
       await task.says(`==> ${step}`);
       await (how === 'crash' ? task.crash() : task.interrupt());
       if ((await task.end) === 0) throw new Error('the deploy was not ended');
-      // What was killed lets go of its lock within a second.
-      await until(async () => !(await names()).some((name) => name === `${site.stack.project}-lock`), 60_000);
+      await site.unlocked();
       await deploy(site);
     },
   };
 }
-const names = async () => (await docker('ps', '--format', '{{.Names}}')).stdout.trim().split('\n');
 
 async function scale(site: Site, replicas: number): Promise<void> {
   await site.does('scale', String(replicas));
@@ -85,7 +84,7 @@ export const CASES: Case[] = [
     name: 'an image that answers 500 to a tenth of the visits',
     edit: [ROUTES, VISIT, `      if (Math.random() < 0.1) throw new Error('one in ten');\n${VISIT}`],
     fails: /requests to new replicas failed/,
-    answersWrongly: true,
+    mayFail: true,
   },
   {
     name: 'an image that is twice as slow',
@@ -127,26 +126,26 @@ export const CASES: Case[] = [
     ],
     fails: /timeout/,
   },
+  ...UPGRADES,
 ];
 
 /** Runs a case on a site, and leaves the site as it was, but for harmless changes. */
-export async function runCase(site: Site, { name, edit, work, fails, watchS }: Case): Promise<Result> {
+export async function runCase(site: Site, { name, edit, work, fails, watchS, clean }: Case): Promise<Result> {
   const undo = edit && (await site.edit(...edit));
   try {
     return await site.under(name, () => (work ? work(site) : deploy(site, fails, watchS)));
   } finally {
     await undo?.();
+    await clean?.(site);
   }
 }
 
 /** Why a case is not as it should be. */
-export function blame({ answersWrongly }: Case, result: Result): string[] {
+export function blame({ mayFail }: Case, result: Result): string[] {
   const { failed, duplicates, inversions, lost, underCount, errors } = result;
   const wrong = Object.entries({ duplicates, inversions, lost, underCount }).filter(([, times]) => times > 0);
   return [
     ...wrong.map(([what, times]) => `${times} ${what}`),
-    ...(failed > 0 && !answersWrongly
-      ? [`${failed} failed: ${[...new Set(errors)].slice(0, 3).join('; ')}`]
-      : []),
+    ...(failed > 0 && !mayFail ? [`${failed} failed: ${[...new Set(errors)].slice(0, 3).join('; ')}`] : []),
   ];
 }

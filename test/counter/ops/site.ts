@@ -5,7 +5,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Checkout, ended } from '../../support/checkout.ts';
 import { until } from '../../support/faults.ts';
-import { Stack } from '../../support/stack.ts';
+import { docker, Stack } from '../../support/stack.ts';
 import { CHECKOUT, freePort } from '../../support/this-checkout.ts';
 import { CLIENTS, settledCount } from '../chaos/chaos.ts';
 import { Load } from '../chaos/load.ts';
@@ -123,6 +123,21 @@ export class Site implements AsyncDisposable {
     if (found !== code)
       throw new Error(`./stack ${args.join(' ')} ended with ${found}:\n${task.output.slice(-3000)}`);
     return task.output;
+  }
+
+  /** Sets a setting in .env. */
+  async set(name: string, value: string): Promise<void> {
+    const path = join(this.path, '.env');
+    const text = await readFile(path, 'utf8').catch(() => '');
+    const others = text.split('\n').filter((line) => line !== '' && !line.startsWith(`${name}=`));
+    await writeFile(path, [...others, `${name}=${value}`, ''].join('\n'));
+  }
+
+  /** When no task holds the lock: one that was killed lets go of it within a second. */
+  async unlocked(): Promise<void> {
+    const lock = async () =>
+      (await docker('ps', '--quiet', '--filter', `name=^${this.stack.project}-lock$`)).stdout;
+    await until(async () => (await lock()) === '', 60_000);
   }
 
   /** Changes a source, or writes another one in its place (`from` is undefined). Returns how to undo it. */
