@@ -14,6 +14,10 @@ const MIGRATION = 'postgres/migrations/0001_counter.sql';
 const FIRST = `${FIRST_SCHEMA}
   GRANT SELECT, INSERT, UPDATE, DELETE ON visitors, resets TO web;`;
 
+/** The second, which noted when a reset was sent. */
+const SECOND = `${FIRST}
+  ALTER TABLE resets ADD COLUMN sent_at timestamptz NOT NULL DEFAULT now();`;
+
 /** The last version before there were migrations: it made the tables as the first migration does. */
 const last = async () => `${await readFile(MIGRATION, 'utf8')}
   GRANT SELECT, UPDATE (visitor_count, epoch, counting) ON visitors TO web;
@@ -34,6 +38,7 @@ afterAll(() => stack.compose('down', '--volumes', '--rmi', 'local'));
 
 it.each<[string, () => Promise<string>]>([
   ['the first version', async () => FIRST],
+  ['the second version', async () => SECOND],
   ['the last version before there were migrations', last],
 ])('a volume of %s gets the schema of a new one, and keeps its count', async (_version, made) => {
   await stack.startPostgres();
