@@ -1,5 +1,5 @@
 /** What outlives Postgres's container meets another: a volume of another user or major version, a dump, a lost password. */
-import { mkdtempDisposable, readFile, writeFile } from 'node:fs/promises';
+import { mkdtempDisposable, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -173,7 +173,7 @@ describe('a name that was changed in docker-compose.yml', () => {
       const roles = "SELECT string_agg(rolname, ',' ORDER BY oid) FROM pg_roles WHERE rolcanlogin";
       const ask = ['psql', '--username', owner, '--dbname', database, '-Atc', roles];
       expect((await renamed.compose('exec', '-T', 'postgres', ...ask)).trim()).toBe(
-        `${owner},${which === 'role' ? 'other-1' : names.role}`,
+        `${owner},${which === 'role' ? 'other-1' : names.role},stack_backup`,
       );
     },
   );
@@ -223,36 +223,6 @@ it('a volume sorts text in the same order whichever C library an image has', asy
     'SELECT datlocprovider, datlocale FROM pg_database WHERE datname = current_database()',
   );
   expect(provider).toBe('b|C.UTF-8');
-});
-
-it('the commands of docs/database.md dump a database, and restore it into another volume', async () => {
-  const page = await readFile('docs/database.md', 'utf8');
-  const command = (pattern: RegExp) => pattern.exec(page)?.[0] ?? '';
-  const dump = command(/docker compose exec postgres pg_dump .*> count\.sql$/m);
-  const restore = command(/docker compose exec -T postgres psql .*< count\.sql$/m);
-  await using directory = await mkdtempDisposable(join(tmpdir(), 'dump-'));
-  const file = join(directory.path, 'count.sql');
-  /** As somebody types it in the checkout, but for the place of the file. */
-  const type = async (line: string) => {
-    vi.stubEnv('COMPOSE_PROJECT_NAME', stack.project);
-    return attempt('sh', '-c', line.replace('count.sql', `'${file}'`));
-  };
-
-  await filled(BASE);
-  await up(BASE);
-  await ready();
-  // The one before a migration, and the one before an upgrade.
-  for (const line of [command(/docker compose exec postgres pg_dump > count\.sql/), dump]) {
-    expect(await type(line)).toEqual({ code: 0, output: '' });
-    expect(await readFile(file, 'utf8')).toContain('PostgreSQL database dump complete');
-  }
-  await stack.compose('down', '--volumes');
-  await up(BASE);
-  await ready();
-  await expect(kept()).rejects.toThrow('does not exist');
-  expect(await type(restore)).toMatchObject({ code: 0 });
-  expect(await kept()).toBe('7');
-  expect(await stack.sqlAsApplication('SELECT seven FROM kept')).toBe('7');
 });
 
 it.each(['web-password', 'postgres-password'])(

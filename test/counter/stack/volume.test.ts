@@ -1,9 +1,7 @@
 /** Volumes that earlier versions of this project made, without a table of migrations: what the present one makes of them. */
-import { mkdtempDisposable, readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { attempt, Stack } from '../../support/stack.ts';
+import { Stack } from '../../support/stack.ts';
 import { CHECKOUT } from '../../support/this-checkout.ts';
 import { FIRST_SCHEMA } from '../first-schema.ts';
 
@@ -57,23 +55,4 @@ it.each<[string, () => Promise<string>]>([
   expect(await stack.sql('SELECT version, name FROM schema_migrations ORDER BY version LIMIT 1')).toBe(
     '1|0001_counter',
   );
-});
-
-it('a dump, restored into a new volume, has its migrations: none is applied again', async () => {
-  await stack.startPostgres();
-  await stack.migrate();
-  await stack.sql('UPDATE visitors SET visitor_count = 7');
-  await using directory = await mkdtempDisposable(join(tmpdir(), 'dump-'));
-  const file = join(directory.path, 'count.sql');
-  /** The options of docs/database.md, 'Upgrade Postgres'. */
-  const type = (command: string) =>
-    attempt('sh', '-c', `docker compose --project-name ${stack.project} exec -T postgres ${command} ${file}`);
-  expect(await type('pg_dump --clean --if-exists >')).toMatchObject({ code: 0 });
-  await stack.compose('down', '--volumes');
-  await stack.startPostgres();
-  await stack.migrate();
-  expect(await type('psql --quiet --set ON_ERROR_STOP=1 <')).toMatchObject({ code: 0 });
-  expect(await stack.migrate()).toBe('');
-  expect(await stack.schema()).toBe(fresh);
-  expect(await stack.sql('SELECT visitor_count FROM visitors')).toBe('7');
 });
