@@ -38,9 +38,9 @@ async function visit(site: Site): Promise<void> {
 /** Waits until the archive has all that was written by now, without a hand that sends it there. */
 async function archived(site: Site): Promise<void> {
   const written = await site.stack.sql('SELECT pg_walfile_name(pg_current_wal_lsn())');
-  await until(
-    async () => (await site.stack.sql('SELECT last_archived_wal FROM pg_stat_archiver')) >= written,
-  );
+  const last = () => site.stack.sql('SELECT last_archived_wal FROM pg_stat_archiver');
+  // Twice as long as it may take: WAL_ARCHIVE_TIMEOUT.
+  await until(async () => (await last()) >= written, 150_000);
 }
 
 /**
