@@ -1,6 +1,6 @@
 #!/bin/sh
 # Moves the data to a newer major version of Postgres. The former data stays in the volume until ./stack restore --confirm.
-# Usage: ops/upgrade.sh IMAGE          as in postgres:19-alpine
+# Usage: ops/upgrade.sh IMAGE
 set -eu
 cd "$(dirname "$0")/.."
 # shellcheck source=host/lib.sh
@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=ops/lib.sh
 . ops/lib.sh
 
-[ $# = 1 ] || die 'upgrade takes an image of Postgres, as in postgres:19-alpine.'
+[ $# = 1 ] || die 'upgrade takes the image of a newer major version of Postgres.'
 image=$1
 former=$(base_images | sed -n 's/^POSTGRES_IMAGE //p')
 

@@ -70,6 +70,12 @@ export const CASES: Case[] = [
     fails: /NGINX refuses its configuration: .*no_such_thing/s,
   },
   {
+    name: 'a change of NGINX alone',
+    edit: ['nginx/locations.conf', 'location = / {', '# another version\nlocation = / {'],
+    // Docker binds a port to one container at a time.
+    mayFail: true,
+  },
+  {
     name: 'an image that never gets ready',
     edit: ['web/src/counter/application.ts', 'return { status,', "return { status: 'unavailable',"],
     fails: /is not ready after 8 s: .*unavailable/s,

@@ -22,10 +22,11 @@ async function rehearse(): Promise<(string | number)[][]> {
     console.error(one.name);
     try {
       const result = await runCase(site, one);
-      const { visits, failed, duplicates, inversions, lost, slowestMs, seconds } = result;
+      const { visits, failed, errorsMs, duplicates, inversions, lost, slowestMs, seconds } = result;
       const figures = [
         visits,
         failed,
+        (errorsMs / 1000).toFixed(1),
         duplicates,
         inversions,
         lost,
@@ -56,7 +57,16 @@ async function restore(): Promise<(string | number)[][]> {
 }
 
 const deployed = await rehearse();
-const headings = ['case', 'visits sent', 'failed', 'duplicates', 'inversions', 'lost', 'slowest answer, ms'];
+const headings = [
+  'case',
+  'visits sent',
+  'failed',
+  'within, s',
+  'duplicates',
+  'inversions',
+  'lost',
+  'slowest answer, ms',
+];
 if (deployed.length > 0) console.log(markdown([...headings, 'seconds'], deployed));
 if ('a restore'.includes(text)) {
   const restores = ['restore', 'T', 'count', 'bounds', 'duplicates after it', 'lost, s', 'recovery, s'];

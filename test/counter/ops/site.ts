@@ -59,6 +59,8 @@ export interface Result extends Verdict {
   name: string;
   seconds: number;
   slowestMs: number;
+  /** From the first error to the last. */
+  errorsMs: number;
   errors: string[];
 }
 
@@ -162,12 +164,14 @@ export class Site implements AsyncDisposable {
       await load.stop();
     }
     const seconds = (performance.now() - since) / 1000;
+    const failed = load.operations.filter(({ result }) => result === undefined);
     const durable = { count: await settledCount(this.stack), surplus: Number.POSITIVE_INFINITY };
     return {
       name,
       ...check(load.operations, durable),
       seconds,
       slowestMs: Math.max(...load.operations.map(({ invoked, completed }) => completed - invoked)),
+      errorsMs: Math.max(0, (failed.at(-1)?.completed ?? 0) - (failed[0]?.invoked ?? 0)),
       errors: load.errors,
     };
   }

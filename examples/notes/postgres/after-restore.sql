@@ -1,0 +1,1 @@
+-- Runs on data that ./stack restore brings back, before the application sees it. Nothing of the notes becomes void.
