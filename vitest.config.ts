@@ -36,8 +36,8 @@ export default defineConfig({
           // A container starts in seconds; on a busy machine in many of them.
           testTimeout: 60_000,
           hookTimeout: 120_000,
-          // Each file has containers of its own; more of them at once only make all of them slow.
-          fileParallelism: false,
+          // Each file has containers of its own, and waits for them most of the time.
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },

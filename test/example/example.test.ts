@@ -42,10 +42,20 @@ it('comes up by ./stack up', async () => {
   expect(await page.text()).toContain('<title>Notes</title>');
 });
 
+it('is backed up, and restored', async () => {
+  const { code, stderr } = await sh(
+    './stack backup ../backups && ./stack restore ../backups && ./stack restore --confirm',
+  );
+  expect([code, stderr]).toEqual([0, expect.stringContaining('was restored')]);
+});
+
 // What takes longest and knows nothing of the application is left to this project's own run.
 it.each([
   ['unit tests', '--project unit'],
-  ['commandments, hardening and its own tests', '--project stack commandments hardening notes'],
+  [
+    'own tests, and those that know most of an application',
+    '--project stack notes 01-eph 02-disp 04-small 06-no-state hardening/users hardening/secrets',
+  ],
 ])('passes its %s by ./stack test', async (_what, chosen) => {
   const { code, stdout, stderr } = await sh(`./stack test ${chosen}`);
   expect([code, `${stdout}${stderr}`.slice(-6000)]).toEqual([

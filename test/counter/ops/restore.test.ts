@@ -115,7 +115,6 @@ it.each([
   ],
   ['a file that is no archive', 'other.zip', () => Buffer.from('PK'), 'it is not whole'],
 ])('refuses %s, and changes nothing', async (_what, name, make, words) => {
-  await site.does('backup', directory);
   const file = join(directory, name);
   await writeFile(file, make(await readFile(await newest('base-2'))));
   const before = await visit();

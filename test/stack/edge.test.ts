@@ -80,7 +80,7 @@ beforeAll(async () => {
     await docker(
       ...['run', '--detach', '--name', replica, '--label', LABEL, '--init', '--network', `${NAME}-front`],
       ...['--network-alias', 'web.front.internal', '--volume', `${SHARED}:/shared`],
-      ...['--volume', `${resolve('test/integration/edge-app.ts')}:/app.ts:ro`],
+      ...['--volume', `${resolve('test/stack/edge-app.ts')}:/app.ts:ro`],
       ...[process.env.NODE_IMAGE ?? '', 'node', '/app.ts'],
     );
   }
