@@ -37,4 +37,4 @@ if [ -e "$to" ]; then
 fi
 # Renamed when it is whole and on the disk.
 { gzip < "$1" > "$to.new" && sync "$to.new" && mv "$to.new" "$to" && sync "$directory"; } 2> /tmp/archive ||
-  fail "$(head -n 1 /tmp/archive)"
+  fail "$(grep -m 1 . /tmp/archive)"

@@ -1,0 +1,72 @@
+# shellcheck shell=sh disable=SC2034
+# Data that is prepared beside the data in use, by a server that nothing else reaches; sourced by restore.sh.
+# The volume holds
+#   18/docker  the data in use
+#   staged     data that is being prepared; worth nothing if that is cut off
+#   next       prepared data: entrypoint.sh puts it in place of the data in use
+#   former     the data that it replaced, until ./stack restore --confirm
+
+VOLUME=/var/lib/postgresql
+SAVED=$VOLUME/saved.sql.gz STAGED=$VOLUME/staged NEXT=$VOLUME/next FORMER=$VOLUME/former
+LIMIT=${RESTORE_TIMEOUT:-3600} # seconds for a recovery
+LOG=/tmp/restore.log
+# What roles.sql and after-restore.sql read by current_setting().
+export PGOPTIONS="-c stack.role=${APPLICATION_ROLE:-} -c stack.owner=${POSTGRES_USER:-}"
+export PGHOST=/tmp
+
+no() {
+  printf '%s\n' "$*" >&2
+  exit 1
+}
+
+version=$(postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
+
+# Starts a server that only this script reaches, and waits until it is done with recovery. Usage: start DIRECTORY "option..."
+start() {
+  printf 'local all all trust\n' > /tmp/hba.conf
+  pg_ctl --pgdata "$1" --log "$LOG" --wait --timeout "$LIMIT" --silent start \
+    --options "-c listen_addresses= -c unix_socket_directories=/tmp -c hba_file=/tmp/hba.conf ${2:-}" > /tmp/pg_ctl 2>&1 || return 1
+  # pg_ctl takes a server that recovers for one that is ready.
+  _tries=$LIMIT
+  until run_sql --dbname postgres --command ''; do
+    [ -e "$1/postmaster.pid" ] && [ $((_tries -= 1)) -gt 0 ] || return 1
+    sleep 1
+  done
+}
+stop() { pg_ctl --pgdata "$1" --wait --timeout 300 --mode fast --silent stop; }
+run_sql() { psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 "$@" > /dev/null 2> /tmp/psql; }
+
+# What failed leaves nothing behind.
+clean_up() {
+  status=$?
+  [ $status = 0 ] || {
+    pg_ctl --pgdata "$STAGED" --silent --mode immediate stop 2> /dev/null || true
+    rm -rf "$STAGED" "$SAVED"
+  }
+  exit $status
+}
+stage() {
+  [ ! -e "$FORMER" ] || no 'an earlier restore still waits for its end: ./stack restore --confirm, or --undo.'
+  rm -rf "$STAGED"
+  trap clean_up EXIT
+  trap 'exit 130' INT TERM HUP
+}
+
+# An empty cluster, as the image's own entrypoint makes it.
+stage_cluster() {
+  stage
+  # The arguments are words.
+  # shellcheck disable=SC2086
+  initdb --pgdata "$STAGED" --username "$POSTGRES_USER" --pwfile "$POSTGRES_PASSWORD_FILE" $POSTGRES_INITDB_ARGS > "$LOG" 2>&1 ||
+    no "initdb failed: $(tail -n 1 "$LOG")"
+  printf '\nhost all all all scram-sha-256\n' >> "$STAGED/pg_hba.conf"
+  printf "\nlisten_addresses = '*'\n" >> "$STAGED/postgresql.conf"
+  gzip -dc > "$STAGED/dump.sql" 2> /tmp/gzip || no "it is not whole: $(grep -m 1 . /tmp/gzip)"
+  [ "$(tail -n 1 "$STAGED/dump.sql")" = '-- whole' ] || no 'it is not whole, or no dump of ./stack backup --dump.'
+  start "$STAGED" || no "Postgres does not start: $(tail -n 1 "$LOG")"
+}
+# Usage: load DATABASE [psql option...]
+load() {
+  run_sql --dbname "$@" --file "$STAGED/dump.sql" || no "Postgres $version cannot read it: $(grep -m 1 'ERROR' /tmp/psql)"
+  rm "$STAGED/dump.sql"
+}
