@@ -1,4 +1,5 @@
 /** What `./stack` does to a running site, well or badly, and what has to come of it. */
+import { inspect } from '../../support/stack.ts';
 import type { Result, Site } from './site.ts';
 import { UPGRADES } from './upgrade.ts';
 
@@ -51,6 +52,10 @@ function interrupted(step: string, how: 'interrupt' | 'crash'): Case {
   };
 }
 
+/** Of the replicas that run. */
+const images = async (site: Site) =>
+  Promise.all((await site.stack.containers('web')).map((id) => inspect(id, '{{.Image}}')));
+
 async function scale(site: Site, replicas: number): Promise<void> {
   await site.does('scale', String(replicas));
   const found = (await site.stack.containers('web')).length;
@@ -66,6 +71,18 @@ export const CASES: Case[] = [
       await first.says('==> Building');
       await deploy(site, /A deploy is under way/);
       if ((await first.end) !== 0) throw new Error(first.output);
+    },
+  },
+  {
+    name: 'a deploy, and a rollback',
+    edit: harmless(),
+    async work(site) {
+      const quick = site.with({ DEPLOY_WATCH: '2' });
+      const [before] = await images(site);
+      await quick.does('deploy');
+      await quick.does('rollback');
+      const found = await images(site);
+      if (found.some((image) => image !== before)) throw new Error(`${found} and not ${before}`);
     },
   },
   {

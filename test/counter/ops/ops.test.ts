@@ -4,6 +4,7 @@ import { blame, CASES, runCase } from './cases.ts';
 import { Site } from './site.ts';
 
 const IN_EVERY_RUN = [
+  'a deploy, and a rollback',
   'a build that fails',
   'an image that never gets ready',
   'an image that answers 500 to a tenth of the visits',
