@@ -36,9 +36,21 @@ export default defineConfig({
           // A container starts in seconds; on a busy machine in many of them.
           testTimeout: 60_000,
           hookTimeout: 120_000,
-          // Each file has containers of its own, and waits for them most of the time.
-          maxWorkers: 2,
+          // Each file has containers of its own. Their time limits are short: nothing else may keep the machine busy.
+          fileParallelism: false,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'stacks',
+          include: ['test/stacks/**/*.test.ts', 'test/counter/stacks/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+          // Each file has stacks of its own, and waits for them most of the time.
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -55,7 +67,7 @@ export default defineConfig({
           hookTimeout: 300_000,
           // There is one stack.
           fileParallelism: false,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
       {
@@ -66,7 +78,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 300_000,
           // Faults are timed: nothing else may keep the machine busy.
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
       {
@@ -77,7 +89,7 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 300_000,
           // A deploy compares how quick the site is before and after.
-          sequence: { groupOrder: 4 },
+          sequence: { groupOrder: 5 },
         },
       },
       {
@@ -87,7 +99,7 @@ export default defineConfig({
           include: ['test/engine/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 300_000,
-          sequence: { groupOrder: 5 },
+          sequence: { groupOrder: 6 },
         },
       },
       {
@@ -98,7 +110,7 @@ export default defineConfig({
           // A whole run of tests, in another checkout.
           testTimeout: 900_000,
           hookTimeout: 300_000,
-          sequence: { groupOrder: 6 },
+          sequence: { groupOrder: 7 },
         },
       },
     ],
