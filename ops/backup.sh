@@ -1,55 +1,56 @@
 #!/bin/sh
 # Writes a backup of the database, whole or not at all, and removes all but the newest BACKUP_KEEP (7) of its kind.
-# Usage: ops/backup.sh [--dump] [DIR]          into ./backups by default
+# Usage: ops/backup.sh [--dump] [DIR]          by default into the project's folder backups
 #   a base backup, from which ./stack restore goes on to any moment in the archive (compose/backup.yml)
 #   --dump: SQL of the database, which later versions of Postgres read too
 set -eu
+: "${CALLER:=$PWD}"
 cd "$(dirname "$0")/.."
 # shellcheck source=host/lib.sh
 . host/lib.sh
+# shellcheck source=ops/lib.sh
+. ops/lib.sh
 
 kind=base suffix=tar.gz
 [ "${1:-}" != --dump ] || { kind=dump suffix=sql.gz && shift; }
-directory=${1:-backups} keep=${BACKUP_KEEP:-7}
+case "$#${1:-}" in 0 | 1[!-]*) ;; *) die "backup takes --dump, then a folder: not '$*'." ;; esac
+directory=$PWD/backups keep=${BACKUP_KEEP:-7}
+[ $# = 0 ] || directory=$(absolute "$1")
 case "$keep" in '' | 0* | *[!0-9]*) die "BACKUP_KEEP is '$keep': give how many backups to keep." ;; esac
 mkdir -p "$directory" || die "no backup was written: $directory cannot be made."
 # To the second, in UTC: names in the order of time.
 name=$kind-$(date -u +%Y%m%dT%H%M%SZ)
-file=$directory/$name.$suffix
+part=$directory/$name.$$.part
 # It holds all of the data.
 umask 077
-trap 'rm -f "$file.part"' EXIT
+trap 'rm -rf "$part" "$TMP"' EXIT
 trap 'exit 130' INT TERM HUP
+# A link is followed. Parts are of backups that were killed.
+find "$directory/" -maxdepth 1 -name "$kind-*.part" -mtime +0 -exec rm {} +
 
 in_postgres() { docker compose exec -T postgres "$@"; }
-# A role that copies and reads, and cannot change anything: postgres/roles.sql
-as_backup='--username stack_backup --no-password'
-postgres=$(docker compose ps --quiet postgres)
+postgres=$(running postgres)
 [ -n "$postgres" ] || die 'no backup was written: Postgres does not run.'
 
-# The words are options.
-# shellcheck disable=SC2086
 if [ $kind = base ]; then
-  # With the WAL that was written meanwhile, so that it is of use without the archive.
-  in_postgres pg_basebackup $as_backup --label "$name" --pgdata - --format tar --wal-method fetch --checkpoint fast --gzip \
-    > "$file.part" || die 'no backup was written: see above.'
+  in_postgres backup.sh base "$name" > "$part" || die 'no backup was written: see above.'
   # What is on the disk, against the sums that Postgres made while it read. /archive is an empty volume here.
   docker run --rm --interactive --network none --read-only --cap-drop ALL --tmpfs /tmp:mode=1777 --volume /archive \
-    --entrypoint restore.sh "$(docker inspect --format '{{.Image}}' "$postgres")" check < "$file.part" ||
+    --entrypoint restore.sh "$(field '{{.Image}}' "$postgres")" check < "$part" ||
     die 'no backup was written: what arrived is not what Postgres sent.'
 else
-  in_postgres sh -c "pg_dump $as_backup && echo '-- whole'" | gzip > "$file.part" || die 'no backup was written: see above.'
-  [ "$(gzip -dc "$file.part" | tail -n 1)" = '-- whole' ] || die 'no backup was written: see above.'
+  in_postgres backup.sh dump | gzip > "$part"
+  [ "$(gzip -dc "$part" | tail -n 1)" = '-- whole' ] || die 'no backup was written: see above.'
 fi
-sync "$file.part"
-mv "$file.part" "$file"
+sync "$part"
+mv "$part" "$directory/$name.$suffix"
 
-backups() { find "$directory" -maxdepth 1 -name "$kind-????????T??????Z.$suffix" | sort -r; }
+backups() { find "$directory/" -maxdepth 1 -name "$kind-????????T??????Z.$suffix" | sort -r; }
 backups | tail -n "+$((keep + 1))" | while read -r former; do rm "$former"; done
 if [ $kind = base ]; then
   # Names without spaces.
   # shellcheck disable=SC2046
   in_postgres archive.sh --keep $(backups | sed "s,.*/,,; s,\.$suffix\$,,") ||
-    die "the backup was written, but old WAL could not be removed from the archive."
+    die "the backup was written, but old WAL could not be removed from the archive: see above."
 fi
-say "$file ($(du -h "$file" | cut -f 1))"
+say "$directory/$name.$suffix ($(du -h "$directory/$name.$suffix" | cut -f 1))"

@@ -8,16 +8,22 @@
 #   deploy is confirmed, or undone.
 
 READY_S=${DEPLOY_READY:-60} # a new replica has so long to become ready
+RESTORE_TIMEOUT=${RESTORE_TIMEOUT:-3600} # and a recovery
 STOP_S=15  # docker-compose.yml, stop_grace_period
 
 PROJECT=$(project)
 LOCK=$PROJECT-lock
 JOURNAL=$PROJECT-deploy
+VOLUME_TASK=$PROJECT-volume
 TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
 # Why a step failed; what NGINX saw before; the network on which NGINX finds replicas.
 cause='' before='' network=''
 
 step() { say "==> $*"; }
+
+# A path as the caller of ./stack means it. Usage: absolute PATH
+absolute() { case "$1" in /*) echo "$1" ;; *) echo "${CALLER:-$PWD}/$1" ;; esac; }
 
 # The containers of a service, oldest first. Usage: containers SERVICE [docker ps option...]
 containers() {
@@ -42,11 +48,23 @@ lock() {
   ) | docker run --rm --interactive --name "$LOCK" --label "stack.task=$1" --network none --read-only --cap-drop ALL \
     --entrypoint cat "$PROJECT-nginx" > "$TMP/held" 2> "$TMP/refused" &
   until [ -s "$TMP/held" ] || [ -s "$TMP/refused" ]; do sleep 0.1; done
-  [ ! -s "$TMP/refused" ] && return 0
+  if [ ! -s "$TMP/refused" ]; then
+    # Its script was killed, and nothing waits for it any more.
+    docker rm --force "$VOLUME_TASK" > /dev/null 2>&1 || true
+    return 0
+  fi
   grep -q 'already in use' "$TMP/refused" || die "$(cat "$TMP/refused")"
   die "$(field '{{index .Config.Labels "stack.task"}}' "$LOCK" 2> /dev/null || echo 'Another change') is under way: wait for its end."
 }
 unlock() { docker rm --force "$LOCK" > /dev/null 2>&1 || true; }
+
+# A program of Postgres's image, in a container of its own, on the volume of the data. Usage: in_volume PROGRAM [argument...]
+in_volume() {
+  _program=$1
+  shift
+  docker compose run --rm --no-deps --no-TTY --name "$VOLUME_TASK" --env "RESTORE_TIMEOUT=$RESTORE_TIMEOUT" \
+    --entrypoint "$_program" postgres "$@"
+}
 
 # The network on which NGINX finds replicas. Usage: front REPLICA...
 front() {

@@ -17,4 +17,5 @@ if has_journal; then
   say 'The replicas from before the deploy serve again.'
   exit 0
 fi
+rm -rf "$TMP"
 exec ops/deploy.sh --previous

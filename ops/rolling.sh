@@ -11,6 +11,8 @@ image() { docker image inspect --format '{{.Id}}' "$1" 2> /dev/null || true; }
 
 # Writes the journal: the replicas that run now, and the images that their names mean. Before a build, which moves the names.
 begin() {
+  # Stopped by hand: they would be taken for new ones.
+  for id in $(containers web --filter status=exited) $(containers web --filter status=created); do docker rm "$id" > /dev/null; done
   old=$(running web | tr '\n' ' ')
   [ -n "$old" ] || die 'no replica of web runs: ./stack up starts them.'
   # shellcheck disable=SC2086

@@ -17,12 +17,7 @@ use() {
   export POSTGRES_IMAGE="$1"
   host/build.sh postgres migrate > "$TMP/build" 2>&1 || die "the build on $1 failed: $(tail -n 3 "$TMP/build")"
 }
-major() { in_image postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/'; }
-in_image() {
-  _program=$1
-  shift
-  docker compose run --rm --no-deps --no-TTY --entrypoint "$_program" postgres "$@"
-}
+major() { in_volume postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/'; }
 
 # After a failure, or an interruption: as before.
 finish() {
@@ -35,7 +30,7 @@ finish() {
     (use "$former")
     export POSTGRES_IMAGE="$former"
     # Nothing to undo if the new version did not start yet: entrypoint.sh leaves out what another version has prepared.
-    in_image restore.sh undo 2> /dev/null || true
+    if in_volume restore.sh undo 2> /dev/null; then in_volume restore.sh switch former; fi
     docker compose up --detach --no-build --no-deps --wait --wait-timeout 120 postgres
   fi
   unlock
@@ -56,7 +51,7 @@ new=$(major)
 use "$former"
 old=$(major)
 [ "$new" -gt "$old" ] || die "$image is Postgres $new, and the data is of $old: nothing to upgrade. ./stack update fetches newer patches."
-in_image test ! -e /var/lib/postgresql/former ||
+in_volume test ! -e /var/lib/postgresql/former ||
   die 'an earlier restore still waits for its end: ./stack restore --confirm, or --undo.'
 [ -z "$(running postgres)" ] || docker compose exec -T postgres restore.sh flush || die 'nothing was changed.'
 
@@ -64,15 +59,15 @@ step 'Stopping Postgres. Visitors wait, and are refused after 5 s'
 stopped=yes
 docker compose stop postgres
 step "Reading the data by Postgres $old"
-in_image restore.sh save
+in_volume restore.sh save
 step "Writing it by Postgres $new"
 use "$image"
-in_image restore.sh cluster
-in_image restore.sh switch
+in_volume restore.sh cluster
+in_volume restore.sh switch staged
 set_in_env POSTGRES_IMAGE "$image"
 unset POSTGRES_IMAGE
 step "Starting on Postgres $new"
-host/up.sh
+STACK_LOCKED=yes host/up.sh
 stopped=''
 say "Postgres $new has the data. That of Postgres $old is kept: ./stack restore --confirm removes it.
 The archive of WAL and older base backups belong to Postgres $old: ./stack backup makes a first one of $new."

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Puts a finished segment of WAL into the archive. Postgres calls it (archive_command), and again and again until it succeeds.
 # Usage: archive.sh PATH NAME
-#        archive.sh --keep BACKUP...     removes from the archive, if there is one, the segments that none of these base backups needs
+#        archive.sh --keep BACKUP...     removes from the archive, if there is one, what none of these base backups needs, newest first
 set -eu
 
 # compose/backup.yml is not in use.
@@ -17,22 +17,26 @@ fail() {
 
 if [ "$1" = --keep ]; then
   shift
+  newest=$1 known='' notes=''
   # Postgres archives a note of each base backup, whose name says where it begins.
   for note in "$directory"/*.backup.gz; do
-    [ -e "$note" ] || exit 0
-    label=$(gzip -dc "$note" | sed -n 's/^LABEL: //p')
-    for kept; do
-      [ "$kept" != "$label" ] || exec pg_archivecleanup --strip-extension .gz "$directory" "$(basename "$note" .gz)"
-    done
+    [ -e "$note" ] || continue
+    label=$(gzip -dc "$note" | sed -n 's/^LABEL: \([^ ]*\).*/\1/p')
+    for kept; do [ "$kept" != "$label" ] || known="$known $label" notes="$notes $(basename "$note" .gz)"; done
   done
-  exit 0
+  case "$known " in *" $newest "*) ;; *) exit 0 ;; esac
+  # The lowest, whichever its timeline: pg_archivecleanup, too, looks at what follows the timeline's 8 digits.
+  # shellcheck disable=SC2086
+  oldest=$(printf '%s\n' $notes | sort -k 1.9 | head -n 1)
+  exec pg_archivecleanup --strip-extension .gz "$directory" "$oldest"
 fi
 
 mkdir -p "$directory" 2> /dev/null || fail "user $(id -u) of this image cannot write $WAL_ARCHIVE"
 to=$directory/$2.gz
 if [ -e "$to" ]; then
   # A repetition, after a crash between the two. Another segment of this name must not be lost.
-  gzip -dc "$to" | cmp -s - "$1" || fail "$to holds something else"
+  gzip -dc "$to" | cmp -s - "$1" || fail "$to holds something else: this database has a twin that wrote it. Move $directory away, \
+then ./stack backup"
   exit 0
 fi
 # Renamed when it is whole and on the disk.

@@ -1,20 +1,23 @@
 #!/bin/sh
 # What ./stack restore and ./stack upgrade do inside Postgres's image, on the volume of the data (staging.sh).
-# Usage: restore.sh base [TIME] < FILE.tar.gz    stages a base backup, and the archive of WAL up to TIME (UTC) or to its end
+# Usage: restore.sh base any|newest [TIME] < FILE.tar.gz
+#                                                stages a base backup, and the archive of WAL up to TIME (UTC) or to its end;
+#                                                newest: only if the newest timeline goes on from it
 #        restore.sh dump < FILE.sql.gz           stages a dump of the database
 #        restore.sh save                         writes all databases and roles of the data in use into the volume, without a server
 #        restore.sh cluster                      stages what was saved
 #        restore.sh check < FILE.tar.gz          unpacks a base backup into /archive, and compares it with its manifest
-#        restore.sh switch | undo                what is staged, or former, becomes the next
-#        restore.sh discard                      removes former data; beside the server
+#        restore.sh undo                         brings the former data into a state that may become the next
+#        restore.sh switch staged|former         this becomes the next; no server runs
+#        restore.sh discard                      removes former data
 #        restore.sh flush                        sends the newest WAL to the archive; beside the server
-# Status: 3 if TIME is before the end of the backup; 1 for any other fault, with its cause
+# Status: 3 if an older backup may do: TIME is before the end of this one, or it is of a past that was left behind; 1 for any other
+# fault, with its cause
 set -eu
 # shellcheck source=postgres/staging.sh
 . /usr/local/bin/staging.sh
-
-# The cluster's own number, by which the archive tells one from another.
-system_id() { pg_controldata "$1" | sed -n 's/^Database system identifier: *//p'; }
+# shellcheck source=postgres/timeline.sh
+. /usr/local/bin/timeline.sh
 
 # Applies WAL, from the archive if there is one, and begins a new timeline: what is written from here on has other names in the archive
 # than what was written before. The archive gets to know the timeline from the server that takes over.
@@ -22,23 +25,17 @@ system_id() { pg_controldata "$1" | sed -n 's/^Database system identifier: *//p'
 recover() {
   touch "$1/recovery.signal"
   fetch=false mode=off
-  if [ -n "${WAL_ARCHIVE:-}" ]; then
-    _from=$WAL_ARCHIVE/$(system_id "$1")
-    fetch="test -e $_from/%f.gz && gzip -dc $_from/%f.gz > %p" mode=on
-  fi
+  _from=$(archive_of "$1")
+  [ -z "${WAL_ARCHIVE:-}" ] || fetch="test -e $_from/%f.gz && gzip -dc $_from/%f.gz > %p" mode=on
+  # A target may be left in the data's own settings.
   start "$1" "-c hot_standby=off -c archive_mode=$mode -c archive_command= -c 'restore_command=$fetch' \
-    -c recovery_target_timeline=$2 -c recovery_target_action=promote ${3:+-c recovery_target_time=$3+00}" && return 0
-  # Taken after a restore that was undone: it has a past of its own.
-  if [ "$2" = latest ] && grep -q 'is not a child of this server' "$LOG"; then
-    : > "$LOG"
-    recover "$1" current "${3:-}"
-    return
-  fi
+    -c recovery_target= -c recovery_target_lsn= -c recovery_target_name= -c recovery_target_xid= -c recovery_target_time=${3:+$3+00} \
+    -c recovery_target_timeline=$2 -c recovery_target_action=promote" && return 0
   ! grep -q 'before consistent recovery point' "$LOG" || exit 3
   last=$(sed -n 's/.*last completed transaction was at log time //p' "$LOG" | tail -n 1)
   ! grep -q 'before configured recovery target was reached' "$LOG" ||
     no "the last change ${WAL_ARCHIVE:+in the archive }is of ${last:-the time of the backup}. Without --at, the restore goes that far."
-  no "Postgres cannot recover it: $(sed -n 's/.*FATAL: *//p' "$LOG" | head -n 1)"
+  no "Postgres cannot recover it: $(cause)"
 }
 
 # Staged data becomes this stack's: its names, a new epoch, other passwords at the next start (roles.sql).
@@ -58,17 +55,34 @@ unpack() {
   pg_verifybackup --quiet "$1" > /tmp/verify 2>&1 || no "it is not whole: $(head -n 1 /tmp/verify)"
 }
 
+# Usage: stage_base any|newest [TIME]
 stage_base() {
   stage
   mkdir -m 0700 "$STAGED"
   unpack "$STAGED"
-  recover "$STAGED" latest "${1:-}"
+  archive=$(archive_of "$STAGED")
+  grep -q '^LABEL: .* with an archive$' "$STAGED/backup_label" && [ -z "${WAL_ARCHIVE:-}" ] &&
+    no 'it was made beside an archive, and this stack has none: set COMPOSE_FILE and WAL_ARCHIVE_DIR in .env as they were then. \
+The archive may be empty.'
+  timeline=$(timeline_of "$archive" "$STAGED")
+  [ "$1" = any ] || [ "$timeline" = "$(newest "$archive")" ] || exit 3
+  if [ -n "${2:-}" ]; then
+    left=$(left_behind "$archive" "$timeline" "$2")
+    [ -z "$left" ] || no "what was written at $2 was given up by the restore of ${left}Z."
+  fi
+  recover "$STAGED" "$timeline" "${2:-}"
   sed -n 's/.*last completed transaction was at log time /The last change is of /p' "$LOG" | tail -n 1 >&2
+  if [ -z "${2:-}" ]; then
+    hole=$(hole "$archive" "$timeline" "$(sed -n 's/.*redo done at \([^ ]*\).*/\1/p' "$LOG" | tail -n 1)")
+    [ -z "$hole" ] ||
+      no "$archive has a hole: after ${hole} something is missing, and so is all that is later. To restore what is before, give --at with \
+the time of the last change, or a moment before it."
+  fi
   finish
 }
 
 case "$1" in
-base) stage_base "${2:-}" ;;
+base) stage_base "$2" "${3:-}" ;;
 dump)
   stage_cluster
   createdb --maintenance-db postgres "$POSTGRES_DB"
@@ -84,7 +98,7 @@ cluster)
   sync
   ;;
 save)
-  start "$PGDATA" || no "Postgres does not start: $(tail -n 1 "$LOG")"
+  start "$PGDATA" || no "Postgres does not start: $(cause)"
   umask 077
   pg_dumpall --no-password > "$SAVED.part" || no "pg_dumpall failed: see above."
   stop "$PGDATA"
@@ -93,21 +107,29 @@ save)
   rm "$SAVED.part"
   ;;
 check) unpack /archive ;;
-switch) mv "$STAGED" "$NEXT" ;;
-discard) rm -rf "$FORMER" ;;
 undo)
   [ -e "$FORMER" ] || no 'there is nothing to go back to: no restore waits for its end.'
   [ "$(cat "$FORMER/PG_VERSION")" = "$version" ] ||
     no "the former data is of Postgres $(cat "$FORMER/PG_VERSION"): set POSTGRES_IMAGE in .env to an image of it first."
   recover "$FORMER" current
   stop "$FORMER"
-  mv "$FORMER" "$NEXT"
+  rm -rf "$STAGED"
+  ;;
+switch)
+  [ ! -e "$NEXT" ] || no "$NEXT is there already."
+  mv "$VOLUME/$2" "$NEXT"
+  ;;
+discard)
+  # In one step: half of it could not be put back.
+  rm -rf "$STAGED"
+  [ ! -e "$FORMER" ] || mv "$FORMER" "$STAGED"
+  rm -rf "$STAGED"
   ;;
 flush)
   [ -n "${WAL_ARCHIVE:-}" ] || exit 0
   segment=$(psql --no-psqlrc --tuples-only --no-align --command 'SELECT pg_walfile_name(pg_switch_wal() - 1)')
   for _ in $(seq 60); do
-    [ ! -e "$WAL_ARCHIVE/$(system_id "$PGDATA")/$segment.gz" ] || exit 0
+    [ ! -e "$(archive_of "$PGDATA")/$segment.gz" ] || exit 0
     sleep 0.5
   done
   no 'the archive does not take the newest changes: see docker compose logs postgres. To restore without them, stop Postgres first.'

@@ -5,6 +5,7 @@
 #   staged     data that is being prepared; worth nothing if that is cut off
 #   next       prepared data: entrypoint.sh puts it in place of the data in use
 #   former     the data that it replaced, until ./stack restore --confirm
+# No step is half done after a crash: one directory takes the name of another.
 
 VOLUME=/var/lib/postgresql
 SAVED=$VOLUME/saved.sql.gz STAGED=$VOLUME/staged NEXT=$VOLUME/next FORMER=$VOLUME/former
@@ -27,12 +28,19 @@ start() {
   pg_ctl --pgdata "$1" --log "$LOG" --wait --timeout "$LIMIT" --silent start \
     --options "-c listen_addresses= -c unix_socket_directories=/tmp -c hba_file=/tmp/hba.conf ${2:-}" > /tmp/pg_ctl 2>&1 || return 1
   # pg_ctl takes a server that recovers for one that is ready.
-  _tries=$LIMIT
+  _tries=$((LIMIT * 5))
   until run_sql --dbname postgres --command ''; do
-    [ -e "$1/postmaster.pid" ] && [ $((_tries -= 1)) -gt 0 ] || return 1
-    sleep 1
+    [ -e "$1/postmaster.pid" ] || return 1
+    grep -qE 'starting up|not (yet )?accepting connections|recovery' /tmp/psql || return 1
+    if [ $((_tries -= 1)) -le 0 ]; then
+      echo "FATAL: it takes longer than $LIMIT s: raise RESTORE_TIMEOUT" >> "$LOG"
+      return 1
+    fi
+    sleep 0.2
   done
 }
+# Why the server does not start.
+cause() { { sed -n 's/.*FATAL: *//p' "$LOG" && cat /tmp/psql /tmp/pg_ctl; } 2> /dev/null | grep -m 1 .; }
 stop() { pg_ctl --pgdata "$1" --wait --timeout 300 --mode fast --silent stop; }
 run_sql() { psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 "$@" > /dev/null 2> /tmp/psql; }
 
@@ -63,7 +71,7 @@ stage_cluster() {
   printf "\nlisten_addresses = '*'\n" >> "$STAGED/postgresql.conf"
   gzip -dc > "$STAGED/dump.sql" 2> /tmp/gzip || no "it is not whole: $(grep -m 1 . /tmp/gzip)"
   [ "$(tail -n 1 "$STAGED/dump.sql")" = '-- whole' ] || no 'it is not whole, or no dump of ./stack backup --dump.'
-  start "$STAGED" || no "Postgres does not start: $(tail -n 1 "$LOG")"
+  start "$STAGED" || no "Postgres does not start: $(cause)"
 }
 # Usage: load DATABASE [psql option...]
 load() {

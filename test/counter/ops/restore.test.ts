@@ -113,7 +113,7 @@ it.each([
     () => gzipSync(Buffer.alloc(10_240)),
     'it is no base backup',
   ],
-  ['a file that is no archive', 'other.zip', () => Buffer.from('PK'), 'it is not whole'],
+  ['a file that is no backup', 'other.zip', () => Buffer.from('PK'), 'is no backup'],
 ])('refuses %s, and changes nothing', async (_what, name, make, words) => {
   const file = join(directory, name);
   await writeFile(file, make(await readFile(await newest('base-2'))));
