@@ -40,7 +40,7 @@ start() {
   done
 }
 # Why the server does not start.
-cause() { { sed -n 's/.*FATAL: *//p' "$LOG" && cat /tmp/psql /tmp/pg_ctl; } 2> /dev/null | grep -m 1 .; }
+cause() { { sed -n "s/.*FATAL: *//p" "$LOG" | tail -n 1 && cat /tmp/psql /tmp/pg_ctl; } 2> /dev/null | grep -m 1 .; }
 stop() { pg_ctl --pgdata "$1" --wait --timeout 300 --mode fast --silent stop; }
 run_sql() { psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 "$@" > /dev/null 2> /tmp/psql; }
 
