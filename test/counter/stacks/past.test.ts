@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { ended } from '../../support/checkout.ts';
 import { until } from '../../support/faults.ts';
 import { docker } from '../../support/stack.ts';
-import { Site } from './site.ts';
+import { Site } from '../ops/site.ts';
 
 let site: Site;
 let directory: string;

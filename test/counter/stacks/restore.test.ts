@@ -6,8 +6,8 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ended } from '../../support/checkout.ts';
 import { until } from '../../support/faults.ts';
-import { loseAndRestore } from './restore.ts';
-import { Site } from './site.ts';
+import { loseAndRestore } from '../ops/restore.ts';
+import { Site } from '../ops/site.ts';
 
 let site: Site;
 let directory: string;
