@@ -46,7 +46,7 @@ export default defineConfig({
         test: {
           name: 'stacks',
           include: ['test/stacks/**/*.test.ts', 'test/counter/stacks/**/*.test.ts'],
-          testTimeout: 120_000,
+          testTimeout: 300_000,
           hookTimeout: 300_000,
           // Each file has stacks of its own, and waits for them most of the time.
           maxWorkers: 2,
