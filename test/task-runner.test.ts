@@ -206,6 +206,7 @@ describe('./stack up, of a Docker that does all that it is told,', () => {
         'compose build'*) echo "attestations off: $BUILDX_NO_DEFAULT_ATTESTATIONS" ;;
         'compose exec'*curl*) echo 200 ;;
         inspect*) exit 1 ;;
+        ps*) ;;
         *) echo 99.0 ;;
       esac`,
     );
