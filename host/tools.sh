@@ -53,3 +53,11 @@ ensure_wrk() {
   command -v wrk > /dev/null ||
     ensure_package wrk 'The benchmark loads the stack with wrk' https://github.com/wg/wrk
 }
+
+ensure_qemu() {
+  [ "$(uname -m)" = x86_64 ] || die "the virtual machine is one of x86_64, and this machine is $(uname -m): run it elsewhere."
+  command -v qemu-system-x86_64 > /dev/null ||
+    ensure_package qemu-system-x86 'The virtual machine runs in qemu' https://www.qemu.org/download
+  command -v mmdebstrap > /dev/null ||
+    ensure_package mmdebstrap "The virtual machine's disk is made with mmdebstrap" 'on Debian or Ubuntu: mmdebstrap'
+}

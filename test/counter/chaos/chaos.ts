@@ -308,7 +308,7 @@ export async function surplus(stack: Stack, since: string): Promise<number> {
 }
 
 /** The durable count, once it has stood still for longer than an attempt that NGINX gave up may still take to count. */
-export async function settledCount(stack: Stack): Promise<number> {
+export async function settledCount(stack: Pick<Stack, 'sql'>): Promise<number> {
   for (let before = Number.NaN; ; ) {
     const count = Number(await stack.sql('SELECT visitor_count FROM visitors'));
     if (count === before) return count;

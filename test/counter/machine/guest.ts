@@ -1,0 +1,115 @@
+/** The project's stack in a virtual machine: its images and its Compose file, without a network to fetch anything from. */
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { baseImages } from '../../support/base-images.ts';
+import { until } from '../../support/faults.ts';
+import { CHECKOUT, freePort, ROOT } from '../../support/this-checkout.ts';
+import type { Agent } from './agent.ts';
+import { CACHE, copyDisk, Machine } from './machine.ts';
+
+const PROJECT = `machine-${CHECKOUT}`;
+const FILES = ['docker-compose.yml', 'test/counter/machine/rare-health-checks.yml'];
+/** One can fail and another one answer. More only make an emulated processor slower. */
+const REPLICAS = 2;
+const CONTAINERS = 3 + REPLICAS;
+/** An emulated machine takes two minutes, a busy one more. */
+const LIMIT_MS = 900_000;
+
+function run(command: string, ...args: string[]): string {
+  const env = { ...process.env, COMPOSE_PROJECT_NAME: PROJECT, COMPOSE_FILE: 'docker-compose.yml' };
+  return execFileSync(command, args, {
+    cwd: ROOT,
+    env,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
+
+export class Guest {
+  readonly machine: Machine;
+
+  private constructor(machine: Machine) {
+    this.machine = machine;
+  }
+
+  /**
+   * Boots a machine in which the images of this checkout are, built on the host. A disk that has them already is kept in .cache.
+   * @param directory for the disk and for what qemu makes
+   * @param made is told of each machine before it starts, so that it can be ended
+   */
+  static async boot(directory: string, made: (machine: Machine) => void): Promise<Guest> {
+    run('test/counter/machine/disk.sh');
+    console.error('Building the images');
+    run('host/build.sh');
+    const images = [...new Set(run('docker', 'compose', 'config', '--images').trim().split('\n'))];
+    const ids = run('docker', 'image', 'inspect', '--format', '{{.RepoTags}} {{.Id}}', ...images);
+    const [loaded, label] = [join(CACHE, 'loaded.raw'), join(CACHE, 'loaded')];
+    const known = existsSync(loaded) && (await readFile(label, 'utf8').catch(() => '')) === ids;
+    const archive = known ? undefined : join(directory, 'images.tar');
+    if (archive) run('docker', 'save', '--output', archive, ...images);
+
+    const machine = new Machine(directory, await freePort(), archive);
+    made(machine);
+    copyDisk(known ? loaded : join(CACHE, 'disk.raw'), machine.disk);
+    console.error('Booting');
+    await machine.start();
+    if (archive) {
+      console.error('Loading the images, which takes minutes on an emulated processor');
+      await machine.agent.run('docker load --quiet < /dev/vdb', '', 2 * LIMIT_MS);
+      await machine.copy(`${loaded}.new`);
+      // Named when both are whole: a disk that was cut off must not be taken for one.
+      await writeFile(label, '');
+      await rename(`${loaded}.new`, loaded);
+      await writeFile(label, ids);
+    }
+    return new Guest(machine);
+  }
+
+  get agent(): Agent {
+    return this.machine.agent;
+  }
+  get address(): string {
+    return this.machine.address;
+  }
+  container(service: string): string {
+    return `${PROJECT}-${service}-1`;
+  }
+
+  /** Starts the stack from its own files. */
+  async up(): Promise<void> {
+    for (const file of FILES) await this.#write(file, await readFile(join(ROOT, file), 'utf8'));
+    const settings = {
+      ...baseImages(),
+      COMPOSE_PROJECT_NAME: PROJECT,
+      COMPOSE_FILE: FILES.join(':'),
+      WEB_REPLICAS: REPLICAS,
+    };
+    const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}\n`);
+    await this.#write('.env', lines.join(''));
+    await this.compose('up', '--detach', '--no-build');
+    await this.ready();
+  }
+
+  async #write(file: string, text: string): Promise<void> {
+    await this.agent.run(`cd /srv && mkdir -p "$(dirname ${file})" && cat > ${file}`, text);
+  }
+
+  async compose(...args: string[]): Promise<string> {
+    return this.agent.run(`cd /srv && docker compose --progress quiet ${args.join(' ')}`, '', LIMIT_MS);
+  }
+
+  /** Until all containers run and the application says, through NGINX, that it can count. Nobody starts anything. */
+  async ready(): Promise<void> {
+    await until(async () => {
+      const { ok } = await fetch(`${this.address}/health`, { signal: AbortSignal.timeout(10_000) });
+      return ok && (await this.agent.run('docker ps --quiet | wc -l')) === String(CONTAINERS);
+    }, LIMIT_MS);
+  }
+
+  /** What Postgres says on one query, as the superuser, without headings. */
+  async sql(query: string): Promise<string> {
+    return this.agent.run(`docker exec ${this.container('postgres')} psql -Atc '${query}'`);
+  }
+}
