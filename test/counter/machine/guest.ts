@@ -17,13 +17,14 @@ const CONTAINERS = 3 + REPLICAS;
 /** An emulated machine takes two minutes, a busy one more. */
 const LIMIT_MS = 900_000;
 
+/** What a command on the host writes to stdout. @throws unless it ends well, in time */
 function run(command: string, ...args: string[]): string {
-  const env = { ...process.env, COMPOSE_PROJECT_NAME: PROJECT, COMPOSE_FILE: 'docker-compose.yml' };
   return execFileSync(command, args, {
     cwd: ROOT,
-    env,
+    env: { ...process.env, COMPOSE_PROJECT_NAME: PROJECT, COMPOSE_FILE: 'docker-compose.yml' },
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
+    timeout: LIMIT_MS,
   });
 }
 

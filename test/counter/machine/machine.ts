@@ -19,7 +19,7 @@ const BOOT_MS = 900_000;
 
 /** Copies a disk, but not its holes. */
 export function copyDisk(from: string, to: string): void {
-  execFileSync('cp', ['--sparse=always', '--reflink=auto', from, to]);
+  execFileSync('cp', ['--sparse=always', '--reflink=auto', from, to], { timeout: 300_000 });
 }
 
 export class Machine {
@@ -79,7 +79,7 @@ export class Machine {
     this.#qemu = undefined;
   }
 
-  /** Copies the disk as it would be after a power failure at this moment, but that everything is flushed. */
+  /** Copies the disk while the machine stands still, with everything that the guest has written. */
   async copy(to: string): Promise<void> {
     await this.agent.run('sync');
     this.#qemu?.kill('SIGSTOP');
