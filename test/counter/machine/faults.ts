@@ -89,9 +89,8 @@ export async function suffer(guest: Guest, { name, cause, heal }: Fault): Promis
   }
   const operations = [...before.operations, ...after.operations];
   const durable = { count: await settledCount(guest), surplus: Number.POSITIVE_INFINITY };
-  const { lost } = check(before.operations, recovered);
-  const verdict = check(operations, durable);
-  return { name, ...verdict, lost: lost + verdict.lost, operations, seconds: silence(operations, since) };
+  const lost = check(before.operations, recovered).lost + check(after.operations, durable).lost;
+  return { name, ...check(operations, durable), lost, operations, seconds: silence(operations, since) };
 }
 
 /** The longest time without an acknowledged visit (seconds), from this moment on. */
