@@ -24,7 +24,7 @@ customize() {
   # The address to which qemu's user-mode network forwards.
   printf '[Match]\nName=en* eth*\n[Network]\nAddress=10.0.2.15/24\nGateway=10.0.2.2\n' > "$1/etc/systemd/network/en.network"
   chroot "$1" systemctl --quiet enable systemd-networkd docker
-  # An emulated processor takes half a minute for apparmor's profiles of desktop programs; Docker loads its own.
+  # An emulated processor takes half a minute to load apparmor's profiles. Docker loads its own.
   chroot "$1" systemctl --quiet mask apparmor apt-daily.timer apt-daily-upgrade.timer systemd-logind getty@tty1
   cp "$1"/boot/vmlinuz-* $NEW/vmlinuz
   cp "$1"/boot/initrd.img-* $NEW/initrd

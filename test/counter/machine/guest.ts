@@ -14,7 +14,7 @@ const FILES = ['docker-compose.yml', 'test/counter/machine/rare-health-checks.ym
 /** One can fail and another one answer. More only make an emulated processor slower. */
 const REPLICAS = 2;
 const CONTAINERS = 3 + REPLICAS;
-/** An emulated machine takes two minutes, a busy one more. */
+/** After a power failure an emulated machine takes 150 to 250 s on two busy cores. */
 const LIMIT_MS = 900_000;
 
 /** What a command on the host writes to stdout. @throws unless it ends well, in time */

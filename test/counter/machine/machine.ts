@@ -12,9 +12,9 @@ export const CACHE = join(ROOT, '.cache', 'machine');
 
 /** One thread: with more of them, an emulated kernel crashes now and then. */
 const EMULATED = 'tcg,thread=single';
-/** With KVM a boot takes a tenth of it. */
+/** One that has not booted by then hangs. */
 const KVM_BOOT_MS = 60_000;
-/** An emulated one takes 60 s on an idle machine. */
+/** An emulated one takes 70 to 100 s on two busy cores. */
 const BOOT_MS = 900_000;
 
 /** Copies a disk, but not its holes. */
@@ -65,9 +65,7 @@ export class Machine {
         throw new Error(`the machine does not boot. Its console ends with: ${output.slice(-2000)}`, {
           cause: error,
         });
-      console.error(
-        `The machine does not boot with ${accelerator}: it is emulated, which takes ten times as long.`,
-      );
+      console.error(`The machine does not boot with ${accelerator}: it is emulated, which is slow.`);
       this.#accelerators = slower;
       await this.start();
     }
