@@ -24,13 +24,8 @@ GET /readyz of web answers:
 $cause"
 }
 
-# Unless it is this change that starts the stack.
-[ -n "${STACK_LOCKED:-}" ] || [ -z "$(docker ps --quiet --filter "name=^$(project)-lock\$")" ] ||
-  die "$(docker inspect --format '{{index .Config.Labels "stack.task"}}' "$(project)-lock") is under way: wait for its end."
-# A restore that was killed, and that nothing waits for any more.
-docker rm --force "$(project)-volume" > /dev/null 2>&1 || true
-# What a deploy that was cut off left would count as replicas.
-! docker inspect "$(project)-deploy" > /dev/null 2>&1 || ops/rollback.sh
+# Unless it is a change itself that starts the stack.
+[ -n "${STACK_LOCKED:-}" ] || ops/settle.sh
 log=$(mktemp)
 trap 'rm -f "$log" "$log.ok"' EXIT
 # Compose shows its progress itself; its words are kept for the remedy. Every service is started, those of the user's own Compose

@@ -40,7 +40,7 @@ build() {
 }
 
 lock 'A deploy'
-guard
+undo_unfinished
 begin
 check_room
 case "${1:-}" in

@@ -22,6 +22,12 @@ cause='' before='' network=''
 
 step() { say "==> $*"; }
 
+# The backups of a kind in a folder, newest first: the times are in their names. Usage: backups FOLDER base|dump
+backups() {
+  case "$2" in base) _suffix=tar.gz ;; dump) _suffix=sql.gz ;; esac
+  find "$1/" -maxdepth 1 -name "$2-????????T??????Z.$_suffix" | sort -r
+}
+
 # A path as the caller of ./stack means it. Usage: absolute PATH
 absolute() { case "$1" in /*) echo "$1" ;; *) echo "${CALLER:-$PWD}/$1" ;; esac; }
 
@@ -33,10 +39,26 @@ containers() {
     --filter "label=com.docker.compose.project=$PROJECT" --filter "label=com.docker.compose.service=$_service" \
     --filter label=com.docker.compose.oneoff=False | sort | sed 's/.* //'
 }
+has_journal() { docker inspect "$JOURNAL" > /dev/null 2>&1; }
 running() { containers "$1" --filter status=running; }
 
 # Usage: field TEMPLATE CONTAINER
 field() { docker inspect --format "$1" "$2"; }
+
+# Ends, because another change holds the lock.
+under_way() {
+  die "$(field '{{index .Config.Labels "stack.task"}}' "$LOCK" 2> /dev/null || echo 'Another change') is under way: wait for its end."
+}
+
+# However a script that holds the lock ends. What it has to leave in order is its own `clean_up`.
+finish() {
+  _status=$?
+  trap '' INT TERM HUP
+  clean_up
+  docker rm --force "$LOCK" > /dev/null 2>&1 || true
+  rm -rf "$TMP"
+  exit "$_status"
+}
 
 # Takes the lock, or ends. Usage: lock "What for"
 lock() {
@@ -51,12 +73,15 @@ lock() {
   if [ ! -s "$TMP/refused" ]; then
     # Its script was killed, and nothing waits for it any more.
     docker rm --force "$VOLUME_TASK" > /dev/null 2>&1 || true
+    trap finish EXIT
+    # An ordinary end, so that `finish` runs.
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
     return 0
   fi
   grep -q 'already in use' "$TMP/refused" || die "$(cat "$TMP/refused")"
-  die "$(field '{{index .Config.Labels "stack.task"}}' "$LOCK" 2> /dev/null || echo 'Another change') is under way: wait for its end."
+  under_way
 }
-unlock() { docker rm --force "$LOCK" > /dev/null 2>&1 || true; }
 
 # A program of Postgres's image, in a container of its own, on the volume of the data. Usage: in_volume PROGRAM [argument...]
 in_volume() {

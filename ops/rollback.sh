@@ -12,8 +12,7 @@ cd "$(dirname "$0")/.."
 
 if has_journal; then
   lock 'A rollback'
-  # Goes back, since a journal is there.
-  guard
+  undo_unfinished
   say 'The replicas from before the deploy serve again.'
   exit 0
 fi

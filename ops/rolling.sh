@@ -4,7 +4,6 @@
 IMAGES='web nginx migrate'
 FIRST_S=5 # for which the first new replica serves beside the old ones
 
-has_journal() { docker inspect "$JOURNAL" > /dev/null 2>&1; }
 journal() { field "{{index .Config.Labels \"stack.$1\"}}" "$JOURNAL"; }
 
 image() { docker image inspect --format '{{.Id}}' "$1" 2> /dev/null || true; }
@@ -126,23 +125,15 @@ confirm() {
   docker rm "$JOURNAL" > /dev/null
 }
 
-# At the end of a script that holds the lock, however it ends.
-finish() {
-  _status=$?
-  trap '' INT TERM HUP
-  if has_journal; then
+clean_up() {
+  ! has_journal || {
     step 'Going back to what ran before'
     go_back
-  fi
-  unlock
-  rm -rf "$TMP"
-  exit "$_status"
+  }
 }
-guard() {
-  trap finish EXIT
-  # An ordinary end, so that `finish` runs.
-  trap 'exit 130' INT
-  trap 'exit 143' TERM HUP
+
+# Before anything else is changed.
+undo_unfinished() {
   ! has_journal || {
     step 'An earlier deploy was cut off. Going back to what ran before it'
     go_back

@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 
 case "${1:-}" in [1-9]) wanted=$1 ;; *) die "scale takes a number of replicas from 1 to 9, not '${1:-}'." ;; esac
 lock 'A change of scale'
-guard
+undo_unfinished
 begin
 [ -z "$(outdated web)" ] || die 'what was built last is not what runs: ./stack deploy first.'
 count=$(echo "$old" | wc -w)

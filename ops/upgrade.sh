@@ -20,29 +20,20 @@ use() {
 major() { in_volume postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/'; }
 
 # After a failure, or an interruption: as before.
-finish() {
-  _status=$?
-  trap '' INT TERM HUP
-  if [ -n "$stopped" ]; then
-    step 'Going back to the former data'
-    docker compose stop postgres
-    set_in_env POSTGRES_IMAGE "$former"
-    (use "$former")
-    export POSTGRES_IMAGE="$former"
-    # Nothing to undo if the new version did not start yet: entrypoint.sh leaves out what another version has prepared.
-    if in_volume restore.sh undo 2> /dev/null; then in_volume restore.sh switch former; fi
-    docker compose up --detach --no-build --no-deps --wait --wait-timeout 120 postgres
-  fi
-  unlock
-  rm -rf "$TMP"
-  exit "$_status"
+clean_up() {
+  [ -n "$stopped" ] || return 0
+  step 'Going back to the former data'
+  docker compose stop postgres
+  set_in_env POSTGRES_IMAGE "$former"
+  (use "$former")
+  export POSTGRES_IMAGE="$former"
+  # Nothing to undo if the new version did not start yet: entrypoint.sh leaves out what another version has prepared.
+  if in_volume restore.sh undo 2> /dev/null; then in_volume restore.sh switch former; fi
+  docker compose up --detach --no-build --no-deps --wait --wait-timeout 120 postgres
 }
 
-lock 'An upgrade of Postgres'
 stopped=''
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+lock 'An upgrade of Postgres'
 
 step "Building on $image"
 use "$image"

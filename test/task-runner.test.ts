@@ -10,7 +10,7 @@ let checkout: Checkout;
 let elsewhere: string;
 
 beforeAll(async () => {
-  checkout = await Checkout.copy('stack', 'host', 'docker-compose.yml');
+  checkout = await Checkout.copy('stack', 'host', 'ops', 'docker-compose.yml');
   elsewhere = await mkdtemp(join(tmpdir(), 'elsewhere-'));
 });
 afterAll(async () => {
