@@ -18,8 +18,8 @@ directory=$PWD/backups keep=${BACKUP_KEEP:-7}
 [ $# = 0 ] || directory=$(absolute "$1")
 case "$keep" in '' | 0* | *[!0-9]*) die "BACKUP_KEEP is '$keep': give how many backups to keep." ;; esac
 mkdir -p "$directory" || die "no backup was written: $directory cannot be made."
-# To the second, in UTC: names in the order of time.
-name=$kind-$(date -u +%Y%m%dT%H%M%SZ)
+# To the second, in UTC: names in the order of time, and none of a backup that is there.
+until name=$kind-$(date -u +%Y%m%dT%H%M%SZ) && [ ! -e "$directory/$name.$suffix" ]; do sleep 0.2; done
 part=$directory/$name.$$.part
 # It holds all of the data.
 umask 077
@@ -45,12 +45,11 @@ fi
 sync "$part"
 mv "$part" "$directory/$name.$suffix"
 
-backups() { find "$directory/" -maxdepth 1 -name "$kind-????????T??????Z.$suffix" | sort -r; }
-backups | tail -n "+$((keep + 1))" | while read -r former; do rm "$former"; done
+backups "$directory" $kind | tail -n "+$((keep + 1))" | while read -r former; do rm "$former"; done
 if [ $kind = base ]; then
   # Names without spaces.
   # shellcheck disable=SC2046
-  in_postgres archive.sh --keep $(backups | sed "s,.*/,,; s,\.$suffix\$,,") ||
+  in_postgres archive.sh --keep $(backups "$directory" base | sed "s,.*/,,; s,\.$suffix\$,,") ||
     die "the backup was written, but old WAL could not be removed from the archive: see above."
 fi
 say "$directory/$name.$suffix ($(du -h "$directory/$name.$suffix" | cut -f 1))"

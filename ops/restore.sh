@@ -28,25 +28,20 @@ stop() {
   docker compose stop postgres
 }
 
-# However the script ends, Postgres does not stay stopped.
-finish() {
-  _status=$?
-  trap '' INT TERM HUP
+# Postgres does not stay stopped.
+clean_up() {
   docker rm --force "$VOLUME_TASK" > /dev/null 2>&1 || true
   [ -z "$stopped" ] || docker compose up --detach --no-build --no-deps postgres || true
-  unlock
-  rm -rf "$TMP"
-  exit "$_status"
 }
 
-# The backups of a folder that may lead to a moment, newest first: the times are in their names. Usage: candidates DIR [TIME]
+# The backups of a folder that may lead to a moment, newest first. One of the same second may have begun after it.
+# Usage: candidates DIR [TIME]
 candidates() {
-  _before=$(printf '%s' "${2:-9999}" | sed 's/\..*//' | tr -d ':-')Z
-  _kind='base-????????T??????Z.tar.gz'
-  [ -n "$(find "$1/" -maxdepth 1 -name "$_kind")" ] || _kind='dump-????????T??????Z.sql.gz'
-  find "$1/" -maxdepth 1 -name "$_kind" | sort -r | while read -r _file; do
+  _before=$(printf '%s' "${2:-9999}" | sed 's/\..*//' | tr -d ':-')Z _kind=base
+  [ -n "$(backups "$1" base)" ] || _kind=dump
+  backups "$1" $_kind | while read -r _file; do
     _time=${_file##*/????-}
-    [ "$(printf '%s\n' "${_time%%.*}" "$_before" | sort | tail -n 1)" != "$_before" ] || echo "$_file"
+    [ "$(printf '%s\n' "${_time%%.*}" "$_before" | sort | head -n 1)" = "$_before" ] || echo "$_file"
   done
 }
 
@@ -75,11 +70,8 @@ fi
 [ -z "$from" ] || [ -e "$from" ] || die "there is no $from. $USAGE"
 case "$RESTORE_TIMEOUT" in '' | 0* | *[!0-9]*) die "RESTORE_TIMEOUT is '$RESTORE_TIMEOUT': give a number of seconds." ;; esac
 
-lock 'A restore'
 stopped=''
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+lock 'A restore'
 host/build.sh postgres migrate > "$TMP/build" 2>&1 || die "the build failed: $(tail -n 3 "$TMP/build")"
 if in_volume test -e /var/lib/postgresql/next; then
   step 'An earlier restore was cut off. Finishing it'

@@ -16,8 +16,8 @@ export interface Restored {
   /** Numbers that were given out twice after the restore. */
   duplicates: number;
   seconds: number;
-  /** From the first moment of which something is missing to the loss (seconds). */
-  lostS: number;
+  /** Of the newest state: from the first moment of which something is missing to the loss (seconds). */
+  lostS: number | undefined;
 }
 
 const iso = (at: number) => new Date(performance.timeOrigin + at).toISOString();
@@ -74,7 +74,7 @@ export async function loseAndRestore(site: Site, directory: string): Promise<Res
     const time = moment === undefined ? undefined : iso(moment);
     await site.does('restore', directory, ...(time ? ['--at', time] : []));
     const seconds = (performance.now() - since) / 1000;
-    const count = Number(await site.stack.sql('SELECT visitor_count FROM visitors'));
+    const count = await site.count();
     const missing = load.operations.filter(({ result }) => typeof result === 'number' && result > count);
     const first = Math.min(lost, ...missing.map(({ completed }) => completed));
     const after = new Load(site.stack.address, CLIENTS);
@@ -91,7 +91,7 @@ export async function loseAndRestore(site: Site, directory: string): Promise<Res
       bounds: bounds(load.operations, moment ?? lost),
       duplicates: numbers.length - fresh.size,
       seconds,
-      lostS: (lost - first) / 1000,
+      lostS: time ? undefined : (lost - first) / 1000,
     });
     await site.does('restore', '--confirm');
   }

@@ -52,7 +52,15 @@ async function restore(): Promise<(string | number)[][]> {
   await using directory = await mkdtempDisposable(join(tmpdir(), 'backups-'));
   return (await loseAndRestore(site, directory.path)).map((restored) => {
     const { name, at, count, bounds, duplicates, lostS, seconds } = restored;
-    return [name, at ?? '-', count, bounds.join(' to '), duplicates, lostS.toFixed(1), seconds.toFixed(1)];
+    return [
+      name,
+      at ?? '-',
+      count,
+      bounds.join(' to '),
+      duplicates,
+      lostS?.toFixed(1) ?? '-',
+      seconds.toFixed(1),
+    ];
   });
 }
 

@@ -127,6 +127,21 @@ export class Site implements AsyncDisposable {
     return task.output;
   }
 
+  /** Visits once: the number. */
+  async visit(): Promise<number> {
+    const page = await (await fetch(this.stack.address)).text();
+    return Number(/viewed (\d+)/.exec(page)?.[1] ?? Number.NaN);
+  }
+  /** What Postgres holds. */
+  async count(): Promise<number> {
+    return Number(await this.stack.sql('SELECT visitor_count FROM visitors'));
+  }
+  /** What a script in Postgres's container writes to stdout; $ARCHIVE is the archive of its cluster. */
+  async inPostgres(script: string): Promise<string> {
+    const before = '. /usr/local/bin/volume.sh; ARCHIVE=$(archive_of "$PGDATA")';
+    return this.stack.compose('exec', '-T', 'postgres', 'sh', '-c', `${before}; ${script}`);
+  }
+
   /** Sets a setting in .env. */
   async set(name: string, value: string): Promise<void> {
     const path = join(this.path, '.env');

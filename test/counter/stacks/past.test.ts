@@ -1,5 +1,5 @@
 /** Restores after restores, and restores that are cut off: which past comes back. */
-import { mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
@@ -24,72 +24,81 @@ beforeEach(async () => {
   return () => rm(directory, { recursive: true });
 });
 
-const visit = async () =>
-  Number(/viewed (\d+)/.exec(await (await fetch(site.stack.address)).text())?.[1] ?? Number.NaN);
-const count = async () => Number(await site.stack.sql('SELECT visitor_count FROM visitors'));
-const inPostgres = (script: string) => site.stack.compose('exec', '-T', 'postgres', 'sh', '-c', script);
 const backups = async () => (await readdir(directory)).toSorted().map((file) => join(directory, file));
 async function restore(...args: string[]): Promise<void> {
   await site.does('restore', ...args);
   await site.does('restore', '--confirm');
 }
-/** A moment between two changes. */
+/** A moment between two changes, of a second in which no backup began. */
 async function moment(): Promise<string> {
-  const now = new Date().toISOString();
-  await until(() => new Date().toISOString() > now);
-  return now;
+  const start = Date.now();
+  await until(() => Date.now() > start + 1000);
+  const now = Date.now();
+  await until(() => Date.now() > now + 1000);
+  return new Date(now).toISOString();
 }
 
 it('follows the past that was chosen, not a newer backup of the one that was given up', async () => {
   await site.does('backup', directory);
-  await visit();
+  await site.visit();
   const chosen = await moment();
-  const kept = await count();
-  await visit();
+  const kept = await site.count();
+  await site.visit();
   const givenUp = await moment();
-  await visit();
+  await site.visit();
   await site.does('backup', directory);
   await restore(directory, '--at', chosen);
-  expect(await count()).toBe(kept);
-  await visit();
+  expect(await site.count()).toBe(kept);
+  await site.visit();
   await restore(directory);
-  expect(await count()).toBe(kept + 1);
+  expect(await site.count()).toBe(kept + 1);
   expect(await site.refuses('restore', directory, '--at', givenUp)).toContain(
     'was given up by the restore of',
   );
   // By its name, the other past is still there.
   const [, other = ''] = await backups();
   await site.does('restore', other);
-  expect(await count()).toBe(kept + 2);
+  expect(await site.count()).toBe(kept + 2);
   await site.does('restore', '--undo');
   await site.does('restore', '--confirm');
-  expect(await count()).toBe(kept + 1);
+  expect(await site.count()).toBe(kept + 1);
 
   // The WAL of the newer past has lower numbers than that of the older one, and stays.
   await site.does('backup', directory);
-  await visit();
+  await site.visit();
   const later = await moment();
-  await visit();
+  await site.visit();
   await site.does('backup', directory);
   await restore(directory, '--at', later);
-  expect(await count()).toBe(kept + 2);
+  expect(await site.count()).toBe(kept + 2);
+});
+
+it('takes no backup that began after the moment, in the same second', async () => {
+  await site.does('backup', directory);
+  const kept = await site.visit();
+  const chosen = await moment();
+  await site.visit();
+  await site.does('backup', directory);
+  const [, later = ''] = await backups();
+  await rename(later, join(directory, `base-${chosen.replaceAll(/[-:]|\..*/g, '')}Z.tar.gz`));
+  await restore(directory, '--at', chosen);
+  expect(await site.count()).toBe(kept);
 });
 
 it('refuses an archive that lacks something in between', async () => {
   await site.does('backup', directory);
-  const archive = '/archive/$(pg_controldata | sed -n "s/^Database system identifier: *//p")';
   for (let segments = 0; segments < 3; segments++) {
-    await visit();
-    await inPostgres('restore.sh flush');
+    await site.visit();
+    await site.inPostgres('restore.sh flush');
   }
-  const before = await visit();
-  const [, , last] = (await inPostgres(`ls -t ${archive} | grep -E '^[0-9A-F]{24}.gz$'`)).split('\n');
-  await inPostgres(`mv ${archive}/${last} /archive/`);
+  const before = await site.visit();
+  const [, , last] = (await site.inPostgres('ls -t "$ARCHIVE" | grep -E "^[0-9A-F]{24}.gz$"')).split('\n');
+  await site.inPostgres(`mv "$ARCHIVE/${last}" /archive/`);
   expect(await site.refuses('restore', directory)).toContain('has a hole');
-  expect(await count()).toBe(before);
-  await inPostgres(`mv /archive/${last} ${archive}/`);
+  expect(await site.count()).toBe(before);
+  await site.inPostgres(`mv "/archive/${last}" "$ARCHIVE/"`);
   await restore(directory);
-  expect(await count()).toBe(before);
+  expect(await site.count()).toBe(before);
 });
 
 /** restore.sh of Postgres's image, as ./stack calls it. */
@@ -101,8 +110,8 @@ async function inVolume(args: string, input = '/dev/null'): Promise<{ code: numb
 it('comes back by ./stack up after a restore that was killed', async () => {
   await site.does('backup', '--dump', directory);
   const [dump = ''] = await backups();
-  const old = await count();
-  await visit();
+  const old = await site.count();
+  await site.visit();
   const task = site.run('restore', dump);
   await task.says('Stopping');
   await task.crash();
@@ -110,31 +119,31 @@ it('comes back by ./stack up after a restore that was killed', async () => {
   await site.unlocked();
   await site.does('up');
   // Either it took place, and waits for its end, or it did not.
-  if ((await count()) === old) await site.does('restore', '--undo');
+  if ((await site.count()) === old) await site.does('restore', '--undo');
   await site.does('restore', '--confirm');
-  expect(await count()).toBe(old + 1);
+  expect(await site.count()).toBe(old + 1);
 });
 
 it('finishes a restore that was cut off, before it begins another one', async () => {
   await site.does('backup', '--dump', directory);
   const [dump = ''] = await backups();
-  const old = await count();
-  await visit();
+  const old = await site.count();
+  await site.visit();
   expect(await inVolume('postgres dump', dump)).toMatchObject({ code: 0 });
   await site.stack.compose('stop', 'postgres');
   expect(await inVolume('postgres switch staged')).toMatchObject({ code: 0 });
   expect(await site.refuses('restore', dump)).toContain('an earlier restore still waits for its end');
-  expect(await count()).toBe(old);
+  expect(await site.count()).toBe(old);
   await site.does('restore', '--undo');
-  expect(await count()).toBe(old + 1);
+  expect(await site.count()).toBe(old + 1);
   await site.does('restore', '--confirm');
 });
 
 it('leaves the data alone after an undo that was killed', async () => {
   await site.does('backup', directory);
-  await visit();
+  await site.visit();
   await site.does('restore', directory);
-  const restored = await visit();
+  const restored = await site.visit();
   const task = site.run('restore', '--undo');
   const helper = async () =>
     (await docker('ps', '--quiet', '--filter', `name=^${site.stack.project}-volume$`)).stdout;
@@ -144,9 +153,9 @@ it('leaves the data alone after an undo that was killed', async () => {
   await site.unlocked();
   await until(async () => (await helper()) === '', 60_000);
   await site.stack.compose('restart', 'postgres');
-  await until(async () => (await count()) === restored);
+  await until(async () => (await site.count()) === restored);
   await site.does('restore', '--confirm');
-  expect(await count()).toBe(restored);
+  expect(await site.count()).toBe(restored);
 });
 
 it('backs up while WAL is removed as fast as can be', async () => {
@@ -171,9 +180,9 @@ it('takes a folder by any name, as its caller means it', async () => {
   for (let times = 0; times < 4; times++)
     expect(await call('backup', '--dump', 'a link')).toMatchObject({ code: 0 });
   expect(await readdir(join(directory, 'real'))).toHaveLength(3);
-  const before = await count();
+  const before = await site.count();
   expect(await call('restore', 'a link')).toMatchObject({ code: 0 });
-  expect(await count()).toBe(before);
+  expect(await site.count()).toBe(before);
   await site.does('restore', '--confirm');
 });
 
@@ -203,8 +212,7 @@ it.each([
   [['restore'], 'restore takes a backup'],
   [['restore', 'nowhere'], 'there is no '],
 ])('refuses %s', async (args, words) => {
-  const temporary = async () => (await readdir(tmpdir())).filter((name) => name.startsWith('tmp.')).length;
-  const before = await temporary();
-  expect(await site.refuses(...args)).toContain(words);
-  expect(await temporary()).toBe(before);
+  const output = await site.with({ TMPDIR: directory }).refuses(...args);
+  expect(output).toContain(words);
+  expect(await readdir(directory)).toEqual([]);
 });

@@ -25,13 +25,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
-const visit = async () =>
-  Number(/viewed (\d+)/.exec(await (await fetch(site.stack.address)).text())?.[1] ?? Number.NaN);
-const count = async () => Number(await site.stack.sql('SELECT visitor_count FROM visitors'));
-const inPostgres = (script: string) => site.stack.compose('exec', '-T', 'postgres', 'sh', '-c', script);
-/** Where the archive keeps what this cluster wrote. */
-const ARCHIVE = '/archive/$(pg_controldata | sed -n "s/^Database system identifier: *//p")';
-const archive = async () => (await inPostgres(`ls ${ARCHIVE}`)).split('\n').filter(Boolean);
+const archive = async () => (await site.inPostgres('ls "$ARCHIVE"')).split('\n').filter(Boolean);
 const newest = async (kind: string) => {
   const files = (await readdir(directory)).filter((file) => file.startsWith(kind)).toSorted();
   return join(directory, files.at(-1) ?? '');
@@ -51,9 +45,9 @@ it('brings back a volume that was lost under load, to a moment and to the newest
 
 it('keeps what a restore replaced until it is confirmed, and puts it back', async () => {
   await site.does('backup', directory);
-  const backedUp = await count();
-  for (let visits = 0; visits < 3; visits++) await visit();
-  const before = await count();
+  const backedUp = await site.count();
+  for (let visits = 0; visits < 3; visits++) await site.visit();
+  const before = await site.count();
   expect(before).toBe(backedUp + 3);
 
   // A server that is down is restored too.
@@ -61,23 +55,23 @@ it('keeps what a restore replaced until it is confirmed, and puts it back', asyn
   await site.does('restore', await newest('base'));
   expect(await site.refuses('restore', directory)).toContain('an earlier restore still waits for its end');
   await site.does('restore', '--undo');
-  expect(await count()).toBe(before);
+  expect(await site.count()).toBe(before);
   await site.does('restore', '--confirm');
   expect(await site.refuses('restore', '--undo')).toContain('there is nothing to go back to');
-  expect(await visit()).toBe(before + 1);
+  expect(await site.visit()).toBe(before + 1);
 });
 
 it('brings back a dump, in a new epoch', async () => {
   await site.does('backup', '--dump', directory);
-  const [dumped, epoch] = [await count(), Number(await site.stack.sql('SELECT epoch FROM visitors'))];
-  await visit();
+  const [dumped, epoch] = [await site.count(), Number(await site.stack.sql('SELECT epoch FROM visitors'))];
+  await site.visit();
   expect(await site.refuses('restore', await newest('dump'), '--at', '2026-01-01T00:00:00Z')).toContain(
     'one moment alone',
   );
   await site.does('restore', await newest('dump'));
-  expect(await count()).toBe(dumped);
+  expect(await site.count()).toBe(dumped);
   expect(Number(await site.stack.sql('SELECT epoch FROM visitors'))).toBeGreaterThan(epoch);
-  expect(await visit()).toBe(dumped + 1);
+  expect(await site.visit()).toBe(dumped + 1);
   // What the application's role must not do, it still must not.
   expect(await site.stack.sqlAsApplication('CREATE TEMPORARY TABLE t (i int)')).toContain(
     'permission denied',
@@ -117,10 +111,10 @@ it.each([
 ])('refuses %s, and changes nothing', async (_what, name, make, words) => {
   const file = join(directory, name);
   await writeFile(file, make(await readFile(await newest('base-2'))));
-  const before = await visit();
+  const before = await site.visit();
   expect(await site.refuses('restore', file)).toContain(words);
-  expect(await visit()).toBe(before + 1);
-  expect(await inPostgres('ls /var/lib/postgresql')).toBe('18\n');
+  expect(await site.visit()).toBe(before + 1);
+  expect(await site.inPostgres('ls /var/lib/postgresql')).toBe('18\n');
 });
 
 /** A byte of the data, in the middle of what is unpacked. */
@@ -136,10 +130,10 @@ it.each([
   ['after the last change', '2099-01-01T00:00:00Z', /the last change in the archive is of 2\d{3}-/],
   ['that is no time', 'yesterday', /'yesterday' is no time/],
 ])('refuses a moment %s, and changes nothing', async (_what, time, words) => {
-  const before = await visit();
+  const before = await site.visit();
   expect(await site.refuses('restore', directory, '--at', time)).toMatch(words);
-  expect(await visit()).toBe(before + 1);
-  expect(await inPostgres('ls /var/lib/postgresql')).toBe('18\n');
+  expect(await site.visit()).toBe(before + 1);
+  expect(await site.inPostgres('ls /var/lib/postgresql')).toBe('18\n');
 });
 
 it('removes old backups, and the WAL that none of the kept ones needs', async () => {
@@ -148,7 +142,7 @@ it('removes old backups, and the WAL that none of the kept ones needs', async ()
   for (let backups = 0; backups < 3; backups++) await site.does('backup', directory);
   expect((await readdir(directory)).filter((file) => /^base-2.*gz$/.test(file))).toHaveLength(2);
   // The note of a backup reaches the archive with the next segment.
-  await inPostgres('restore.sh flush');
+  await site.inPostgres('restore.sh flush');
   await site.does('backup', directory);
   expect(before).not.toEqual([]);
   expect((await segments()).filter((name) => before.includes(name))).toEqual([]);
@@ -157,22 +151,22 @@ it('removes old backups, and the WAL that none of the kept ones needs', async ()
 });
 
 it('loses no WAL while the archive is away, not even if Postgres restarts, and says how much waits', async () => {
-  await inPostgres(`chmod 0500 ${ARCHIVE}`);
+  await site.inPostgres('chmod 0500 "$ARCHIVE"');
   const since = new Date().toISOString();
   const started = (await archive()).length;
   for (let segments = 0; segments < 3; segments++) {
-    await visit();
+    await site.visit();
     await site.stack.sql('SELECT pg_switch_wal()');
   }
   const log = () => site.stack.compose('logs', '--since', since, 'postgres');
   await until(async () => /the archive of WAL fails: .*3 segments wait, 48 MB/.test(await log()));
   await site.stack.compose('restart', 'postgres');
   await site.stack.sql('CHECKPOINT').catch(() => {});
-  await inPostgres(`chmod 0700 ${ARCHIVE}`);
+  await site.inPostgres('chmod 0700 "$ARCHIVE"');
   await until(async () => (await archive()).length >= started + 3, 90_000);
-  const before = await visit();
+  const before = await site.visit();
   await site.does('restore', directory);
-  expect(await count()).toBe(before);
+  expect(await site.count()).toBe(before);
   await site.does('restore', '--confirm');
 });
 
@@ -193,11 +187,11 @@ it('writes no backup that is not whole', async () => {
 });
 
 it('copies as a role that can change nothing', async () => {
-  const as = (sql: string) => inPostgres(`psql --username stack_backup -Atc "${sql}" 2>&1 || true`);
+  const as = (sql: string) => site.inPostgres(`psql --username stack_backup -Atc "${sql}" 2>&1 || true`);
   expect(await as('UPDATE visitors SET visitor_count = 0')).toContain('permission denied');
   expect(await as('CREATE TABLE t ()')).toContain('permission denied');
   expect(await as("COPY visitors TO PROGRAM 'id'")).toContain('permission denied');
   expect(await as('SELECT count(*) FROM visitors')).toBe('1\n');
   // Its password is in no volume and in no setting.
-  expect(await inPostgres('ls -l /tmp/pgpass /tmp/backup-password')).toMatch(/^(-rw------- .*\n){2}$/);
+  expect(await site.inPostgres('ls -l /tmp/pgpass /tmp/backup-password')).toMatch(/^(-rw------- .*\n){2}$/);
 });
