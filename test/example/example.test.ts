@@ -33,6 +33,9 @@ it('is made by the commands of the page', async () => {
   expect(blocks.at(-1)).toBe('./stack up\n./stack test\n');
   const { code, stderr } = await sh(blocks.slice(0, -1).join(''));
   expect([code, stderr]).toEqual([0, expect.any(String)]);
+  // What knows the counter is gone.
+  for (const task of ['chaos', 'machine', 'bench'])
+    expect((await sh(`./stack ${task}`)).stderr).toContain(`there is no task '${task}'`);
 });
 
 it('comes up by ./stack up', async () => {
