@@ -119,7 +119,8 @@ class Registry {
 
 /** Builds an image like one that the tests run with, but for a label. */
 async function derive(name: string, setting: string, version: string): Promise<void> {
-  const dockerfile = `FROM ${process.env[setting]}\nLABEL published=${version}\n`;
+  // An image of this test alone: what another checkout's test left could hold one of the same content.
+  const dockerfile = `FROM ${process.env[setting]}\nLABEL published=${version} of=${PROJECT}\n`;
   await run('sh', ['-c', 'printf %s "$1" | docker build --quiet --tag "$2" -', 'sh', dockerfile, name]);
 }
 
