@@ -26,7 +26,7 @@ label_images() {
   label NGINX nginx
   # Two images of one folder: a new migration makes another image of migrate alone, and Postgres goes on.
   label POSTGRES postgres ':(exclude)postgres/migrate.sh' ':(exclude)postgres/migrations' ':(exclude)postgres/privileges.sql'
-  label MIGRATE postgres ':(exclude)postgres/entrypoint.sh' ':(exclude)postgres/roles.sql'
+  label MIGRATE postgres/Dockerfile postgres/migrate.sh postgres/migrations postgres/privileges.sql
   # What reaches web's build: as in .dockerignore, which leaves out everything, then lets in (!), then leaves out again.
   set -- .dockerignore
   while read -r pattern; do

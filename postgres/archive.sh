@@ -6,8 +6,9 @@ set -eu
 
 # compose/backup.yml is not in use.
 [ -n "${WAL_ARCHIVE:-}" ] || exit 0
-# Of this cluster alone: a new one begins to count its segments again.
-directory=$WAL_ARCHIVE/$(pg_controldata "$PGDATA" | sed -n 's/^Database system identifier: *//p')
+# shellcheck source=postgres/volume.sh
+. /usr/local/bin/volume.sh
+directory=$(archive_of "$PGDATA")
 
 fail() {
   waiting=$(find "$PGDATA/pg_wal/archive_status" -name '*.ready' | wc -l)

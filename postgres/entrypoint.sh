@@ -7,7 +7,8 @@ exec 2>&1
 # As process 1 a shell ignores a signal that it has no trap for, and so Docker would kill the server that follows.
 trap 'exit 0' INT TERM
 
-VOLUME=/var/lib/postgresql
+# shellcheck source=postgres/volume.sh
+. /usr/local/bin/volume.sh
 SCRIPTS=/docker-entrypoint-initdb.d
 
 refuse() {
@@ -23,17 +24,17 @@ Nothing is lost. Hand the volume over: docker compose run --rm --no-deps --user 
 --entrypoint chown postgres -R postgres: $VOLUME"
 done
 
-version=$(postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
+version=$(major_version)
 # What `restore.sh switch` has left. A crash between any two of these steps loses nothing: the next start goes on.
-if [ -d "$VOLUME/next" ]; then
-  if [ "$(cat "$VOLUME/next/PG_VERSION")" = "$version" ]; then
-    for held in "$VOLUME"/[0-9]*/docker; do [ ! -d "$held" ] || mv "$held" "$VOLUME/former"; done
+if [ -d "$NEXT" ]; then
+  if [ "$(cat "$NEXT/PG_VERSION")" = "$version" ]; then
+    for held in "$VOLUME"/[0-9]*/docker; do [ ! -d "$held" ] || mv "$held" "$FORMER"; done
     mkdir -p "$(dirname "$PGDATA")"
-    mv "$VOLUME/next" "$PGDATA"
+    mv "$NEXT" "$PGDATA"
     sync
   else
     # An upgrade that was cut off. The data in use may have gone on since.
-    rm -rf "$VOLUME/next"
+    rm -rf "$NEXT"
   fi
 fi
 

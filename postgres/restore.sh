@@ -1,5 +1,5 @@
 #!/bin/sh
-# What ./stack restore and ./stack upgrade do inside Postgres's image, on the volume of the data (staging.sh).
+# What ./stack restore and ./stack upgrade do inside Postgres's image, on the volume of the data (volume.sh).
 # Usage: restore.sh base any|newest [TIME] < FILE.tar.gz
 #                                                stages a base backup, and the archive of WAL up to TIME (UTC) or to its end;
 #                                                newest: only if the newest timeline goes on from it
@@ -14,6 +14,8 @@
 # Status: 3 if an older backup may do: TIME is before the end of this one, or it is of a past that was left behind; 1 for any other
 # fault, with its cause
 set -eu
+# shellcheck source=postgres/volume.sh
+. /usr/local/bin/volume.sh
 # shellcheck source=postgres/staging.sh
 . /usr/local/bin/staging.sh
 # shellcheck source=postgres/timeline.sh

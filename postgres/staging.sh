@@ -1,14 +1,7 @@
 # shellcheck shell=sh disable=SC2034
-# Data that is prepared beside the data in use, by a server that nothing else reaches; sourced by restore.sh.
-# The volume holds
-#   18/docker  the data in use
-#   staged     data that is being prepared; worth nothing if that is cut off
-#   next       prepared data: entrypoint.sh puts it in place of the data in use
-#   former     the data that it replaced, until ./stack restore --confirm
-# No step is half done after a crash: one directory takes the name of another.
+# Data that is prepared beside the data in use, by a server that nothing else reaches; sourced after volume.sh.
 
-VOLUME=/var/lib/postgresql
-SAVED=$VOLUME/saved.sql.gz STAGED=$VOLUME/staged NEXT=$VOLUME/next FORMER=$VOLUME/former
+SAVED=$VOLUME/saved.sql.gz
 LIMIT=${RESTORE_TIMEOUT:-3600} # seconds for a recovery
 LOG=/tmp/restore.log
 # What roles.sql and after-restore.sql read by current_setting().
@@ -20,7 +13,7 @@ no() {
   exit 1
 }
 
-version=$(postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/')
+version=$(major_version)
 
 # Starts a server that only this script reaches, and waits until it is done with recovery. Usage: start DIRECTORY "option..."
 start() {

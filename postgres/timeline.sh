@@ -7,9 +7,6 @@ position() { echo $(((0x${1%/*} << 32) + 0x${1#*/})); }
 # A timeline as in names of files. Usage: digits TIMELINE
 digits() { printf '%08X' "$1"; }
 
-# The archive of a cluster. Usage: archive_of DIRECTORY
-archive_of() { echo "${WAL_ARCHIVE:-/none}/$(pg_controldata "$1" | sed -n 's/^Database system identifier: *//p')"; }
-
 # Of each timeline that came before this one: its number, where it was left, and why. Usage: past ARCHIVE TIMELINE
 past() { gzip -dc "$1/$(digits "$2").history.gz" | grep '^[0-9]'; }
 
