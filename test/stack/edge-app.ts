@@ -31,7 +31,11 @@ async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> 
     await sleep(Number(searchParams.get('die')));
     process.kill(process.pid, 'SIGKILL');
   }
-  if (searchParams.has('die-each')) process.kill(process.pid, 'SIGKILL');
+  if (searchParams.has('die-each')) {
+    // Docker may not take in a line of a container that ends at once.
+    await sleep(Number(searchParams.get('die-each')));
+    process.kill(process.pid, 'SIGKILL');
+  }
   await sleep(Number(searchParams.get('wait')));
   if (pathname === '/events') {
     res.writeHead(200, { 'Content-Type': 'text/event-stream' });

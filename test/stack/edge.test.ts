@@ -165,7 +165,7 @@ describe('a request', () => {
   });
 
   it('GET of which every replica dies takes two of them with it, and no third', async () => {
-    const { response, id } = await send('GET', '/?die-each=20');
+    const { response, id } = await send('GET', '/?die-each=100');
     expect(response.status).toBe(502);
     // Docker may take in a last line after its container has ended.
     await vi.waitFor(async () => expect(await executions(id)).toBe(2), 10_000);
