@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
+/** So many files at a time, of those that mostly wait: more than the machine has cores. */
+const STACKS = 3;
+
 export default defineConfig({
   test: {
     reporters: ['default', './test/support/closing-line.ts'],
@@ -17,6 +20,10 @@ export default defineConfig({
             'test/counter/*.test.ts',
             'test/counter/{models,simulation,exploration}/**/*.test.ts',
           ],
+          // Beside the stacks, which wait most of the time, the machine is busy.
+          testTimeout: 60_000,
+          maxWorkers: STACKS,
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -26,6 +33,8 @@ export default defineConfig({
           include: ['test/debian/**/*.test.ts'],
           // Each fetches the index of a suite.
           testTimeout: 300_000,
+          maxWorkers: STACKS,
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -49,7 +58,7 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 300_000,
           // Each file has stacks of its own, and waits for them most of the time.
-          maxWorkers: 2,
+          maxWorkers: STACKS,
           sequence: { groupOrder: 2 },
         },
       },
@@ -110,7 +119,7 @@ export default defineConfig({
           // A whole run of tests, in another checkout.
           testTimeout: 900_000,
           hookTimeout: 300_000,
-          sequence: { groupOrder: 7 },
+          sequence: { groupOrder: 6 },
         },
       },
     ],
