@@ -7,8 +7,8 @@
 # - PROJECT-deploy, which never starts, is the journal of a deploy. Its labels say what to go back to. It is removed once the
 #   deploy is confirmed, or undone.
 
-READY_S=${DEPLOY_READY:-60} # a new replica has so long to become ready
-RESTORE_TIMEOUT=${RESTORE_TIMEOUT:-3600} # and a recovery
+READY_S=${DEPLOY_READY:-60} # a new replica has so long to become ready (seconds)
+RESTORE_TIMEOUT=${RESTORE_TIMEOUT:-3600} # Postgres may take so long to recover a backup (seconds)
 STOP_S=15  # docker-compose.yml, stop_grace_period
 
 PROJECT=$(project)
@@ -50,7 +50,7 @@ under_way() {
   die "$(field '{{index .Config.Labels "stack.task"}}' "$LOCK" 2> /dev/null || echo 'Another change') is under way: wait for its end."
 }
 
-# However a script that holds the lock ends. What it has to leave in order is its own `clean_up`.
+# Runs at every exit of a script that holds the lock. The script defines clean_up, which puts the stack in order.
 finish() {
   _status=$?
   trap '' INT TERM HUP
@@ -71,7 +71,7 @@ lock() {
     --entrypoint cat "$PROJECT-nginx" > "$TMP/held" 2> "$TMP/refused" &
   until [ -s "$TMP/held" ] || [ -s "$TMP/refused" ]; do sleep 0.1; done
   if [ ! -s "$TMP/refused" ]; then
-    # Its script was killed, and nothing waits for it any more.
+    # The lock is free, so a volume task that still runs belongs to a script that was killed.
     docker rm --force "$VOLUME_TASK" > /dev/null 2>&1 || true
     trap finish EXIT
     # An ordinary end, so that `finish` runs.
@@ -136,8 +136,8 @@ await_nginx() {
   done
 }
 
-# Takes a replica away after it has answered what it has. Usage: leave REPLICA
-leave() {
+# Takes a replica away after it has answered what it has. Usage: retire REPLICA
+retire() {
   docker stop --time "$STOP_S" "$1" > /dev/null
   docker rm --force "$1" > /dev/null
 }

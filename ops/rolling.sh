@@ -10,7 +10,7 @@ image() { docker image inspect --format '{{.Id}}' "$1" 2> /dev/null || true; }
 
 # Writes the journal: the replicas that run now, and the images that their names mean. Before a build, which moves the names.
 begin() {
-  # Stopped by hand: they would be taken for new ones.
+  # Remove replicas that an operator stopped: new_replicas would list them.
   for id in $(containers web --filter status=exited) $(containers web --filter status=created); do docker rm "$id" > /dev/null; done
   old=$(running web | tr '\n' ' ')
   [ -n "$old" ] || die 'no replica of web runs: ./stack up starts them.'
@@ -23,7 +23,7 @@ begin() {
 }
 
 # The replicas that the journal does not name.
-news() {
+new_replicas() {
   for id in $(containers web); do case " $old " in *" $id "*) ;; *) echo "$id" ;; esac; done
 }
 
@@ -41,7 +41,7 @@ create() {
     cause="no replica could be created: $(tail -n 3 "$TMP/compose")"
     return 1
   }
-  new=$(news)
+  new=$(new_replicas)
   # NGINX finds a replica as soon as it is on this network, ready or not: https://github.com/moby/moby/issues/27279
   for _id in $new; do docker network disconnect "$network" "$_id"; done
 }
@@ -62,7 +62,7 @@ bring() {
 
 # Replaces what is outdated, web then NGINX, and watches. Fails with `cause` as soon as anything is worse than before.
 roll() {
-  before=$(edge 60)
+  before=$(nginx_sample 60)
   new=''
   if [ -n "$(outdated web)" ]; then
     count=$(echo "$old" | wc -w)
@@ -108,7 +108,7 @@ go_back() {
   _then=$(date +%s)
   for id in $_again; do await_ready "$id" || say "$cause"; done
   for id in $_again; do await_nginx "$_then" "$(address "$id")" || say "$cause"; done
-  for id in $(news); do leave "$id"; done
+  for id in $(new_replicas); do retire "$id"; done
   for service in $IMAGES; do
     _image=$(journal "image.$service")
     [ -z "$_image" ] || docker tag "$_image" "$PROJECT-$service"

@@ -23,6 +23,6 @@ if [ "$wanted" -gt "$count" ]; then
 fi
 docker rm "$JOURNAL" > /dev/null
 # The newest leave first, one at a time.
-for id in $(running web | tail -n "+$((wanted + 1))"); do leave "$id"; done
+for id in $(running web | tail -n "+$((wanted + 1))"); do retire "$id"; done
 set_in_env WEB_REPLICAS "$wanted"
 say "$wanted replicas of web serve."

@@ -1,33 +1,35 @@
 # shellcheck shell=sh disable=SC2034,SC2154
 # Whether things are worse than before; sourced after lib.sh, whose `before` and `network` it reads.
 
-# What NGINX saw in the last seconds: requests, failed, median and 95th percentile in milliseconds. Usage: edge SECONDS
-edge() { docker logs --since "${1}s" "$(running nginx)" 2> /dev/null | awk -f ops/edge.awk; }
+# What NGINX saw in the last seconds: requests, failed, median and 95th percentile in milliseconds. Usage: nginx_sample SECONDS
+nginx_sample() { docker logs --since "${1}s" "$(running nginx)" 2> /dev/null | awk -f ops/edge.awk; }
 
 # Watches some replicas for so long, and what NGINX sees of them. Fails with `cause` as soon as anything is worse than `before`.
 # Usage: watch SECONDS REPLICA...
 watch() {
-  _ends=$(($(date +%s) + $1)) _from=$(date +%s) _of='' _requests=0 _failed=0 _slow=0 _unready=0
+  _ends=$(($(date +%s) + $1)) _from=$(date +%s) _addresses='' _requests=0 _failed=0 _slow=0 _unready=0
   shift
-  for _id; do _of="$_of $(address "$_id")"; done
+  for _id; do _addresses="$_addresses $(address "$_id")"; done
   while [ "$_from" -lt "$_ends" ]; do
+    _all=yes
     for _id; do
       [ "$(field '{{.RestartCount}}{{.State.Running}}' "$_id")" = 0true ] || {
         cause="a new replica crashed: $(docker logs --tail 1 "$_id" 2>&1)"
         return 1
       }
-      if is_ready "$_id"; then _unready=0; else _unready=$((_unready + 1)); fi
-      [ "$_unready" -lt 3 ] || {
-        cause="a new replica is not ready any more: $(cat "$TMP/readyz")"
-        return 1
-      }
+      is_ready "$_id" || { _all=no && cp "$TMP/readyz" "$TMP/unready"; }
     done
+    if [ $_all = yes ]; then _unready=0; else _unready=$((_unready + 1)); fi
+    [ "$_unready" -lt 3 ] || {
+      cause="a new replica is not ready any more: $(cat "$TMP/unready")"
+      return 1
+    }
     sleep 1
     # Whole seconds, none of them twice.
     _to=$(date +%s)
     # shellcheck disable=SC2046,SC2086
     compare $before $(docker logs --since "$_from" --until "$_to" "$(running nginx)" 2> /dev/null |
-      awk -v of="$_of" -f ops/edge.awk) || return 1
+      awk -v of="$_addresses" -f ops/edge.awk) || return 1
     _from=$_to
   done
 }

@@ -1,0 +1,50 @@
+/** By what rules a deploy takes new replicas for worse than the old ones: ops/watch.sh, on replicas that a shell function plays. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { expect, it } from 'vitest';
+
+const run = promisify(execFile);
+
+/** Runs a script after ops/watch.sh, with replicas that run and are ready, and a log of NGINX that is empty. */
+async function watched(script: string): Promise<string> {
+  const replicas = `field() { echo 0true; }; address() { echo 10.0.0.1; }; running() { echo nginx; }
+    docker() { :; }; is_ready() { echo "$1 is away" > "$TMP/readyz"; }`;
+  const before = `set -eu; . ops/watch.sh; TMP=$(mktemp -d); trap 'rm -r "$TMP"' EXIT; cause=''; before='0 0 0 0'; ${replicas}`;
+  return (await run('sh', ['-c', `${before}; ${script}`])).stdout.trim();
+}
+
+it('takes one replica for worse that is not ready three times in a row, although the others are', async () => {
+  const one = 'is_ready() { echo "$1 is away" > "$TMP/readyz"; [ "$1" != b ]; }';
+  expect(await watched(`${one}; watch 9 a b c || echo "$cause"`)).toBe(
+    'a new replica is not ready any more: b is away',
+  );
+});
+
+it('forgives replicas that are not ready for once, all at the same time', async () => {
+  const once = 'is_ready() { echo away > "$TMP/readyz"; [ -e "$TMP/$1" ] || { : > "$TMP/$1"; return 1; }; }';
+  expect(await watched(`${once}; watch 4 a b c && echo well`)).toBe('well');
+});
+
+it('takes a replica for worse that was started again', async () => {
+  const again = 'field() { [ "$2" = a ] && echo 1true || echo 0true; }; docker() { echo last words; }';
+  expect(await watched(`${again}; watch 4 a || echo "$cause"`)).toBe('a new replica crashed: last words');
+});
+
+it.each([
+  ['three of a hundred that fail, where none did', '1000 0 5 5 100 3 5 5', 1],
+  ['two that fail', '1000 0 5 5 20 2 5 5', 0],
+  ['three of four hundred', '1000 0 5 5 400 3 5 5', 0],
+  ['as many as before', '1000 100 5 5 100 10 5 5', 0],
+])('counts errors: %s', async (_what, figures, status) => {
+  expect(await watched(`_requests=0 _failed=0 _slow=0; compare ${figures} && echo 0 || echo 1`)).toBe(
+    String(status),
+  );
+});
+
+it('calls a median slow that is above one and a half times the one before, and 2 ms, for five seconds', async () => {
+  const seconds = (ms: number, times: number) =>
+    `_requests=0 _failed=0 _slow=0; for _ in $(seq ${times}); do compare 1000 0 10 20 100 0 ${ms} 30 || break; done; echo "$cause"`;
+  expect(await watched(seconds(18, 5))).toBe('requests take 18 ms; before, 10 ms (medians)');
+  expect(await watched(seconds(18, 4))).toBe('');
+  expect(await watched(seconds(17, 9))).toBe('');
+});
