@@ -35,9 +35,10 @@ fi
 mkdir -p "$directory" 2> /dev/null || fail "user $(id -u) of this image cannot write $WAL_ARCHIVE"
 to=$directory/$2.gz
 if [ -e "$to" ]; then
-  # A repetition, after a crash between the two. Another segment of this name must not be lost.
-  gzip -dc "$to" | cmp -s - "$1" || fail "$to holds something else: this database has a twin that wrote it. Move $directory away, \
-then ./stack backup"
+  # Postgres repeats a call if it crashed before it noted the success: then the files are equal. A different segment of this name must not
+  # be lost.
+  gzip -dc "$to" | cmp -s - "$1" || fail "$to holds something else: a copy of this database writes the same archive. Give the copy \
+another WAL_ARCHIVE_DIR, then: docker compose exec postgres mv $directory $directory.copy && ./stack backup"
   exit 0
 fi
 # Renamed when it is whole and on the disk.

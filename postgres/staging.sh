@@ -8,7 +8,7 @@ LOG=/tmp/restore.log
 export PGOPTIONS="-c stack.role=${APPLICATION_ROLE:-} -c stack.owner=${POSTGRES_USER:-}"
 export PGHOST=/tmp
 
-no() {
+refuse() {
   printf '%s\n' "$*" >&2
   exit 1
 }
@@ -47,7 +47,7 @@ clean_up() {
   exit $status
 }
 stage() {
-  [ ! -e "$FORMER" ] || no 'an earlier restore still waits for its end: ./stack restore --confirm, or --undo.'
+  [ ! -e "$FORMER" ] || refuse 'an earlier restore still waits for its end: ./stack restore --confirm, or --undo.'
   rm -rf "$STAGED"
   trap clean_up EXIT
   trap 'exit 130' INT TERM HUP
@@ -59,15 +59,15 @@ stage_cluster() {
   # The arguments are words.
   # shellcheck disable=SC2086
   initdb --pgdata "$STAGED" --username "$POSTGRES_USER" --pwfile "$POSTGRES_PASSWORD_FILE" $POSTGRES_INITDB_ARGS > "$LOG" 2>&1 ||
-    no "initdb failed: $(tail -n 1 "$LOG")"
+    refuse "initdb failed: $(tail -n 1 "$LOG")"
   printf '\nhost all all all scram-sha-256\n' >> "$STAGED/pg_hba.conf"
   printf "\nlisten_addresses = '*'\n" >> "$STAGED/postgresql.conf"
-  gzip -dc > "$STAGED/dump.sql" 2> /tmp/gzip || no "it is not whole: $(grep -m 1 . /tmp/gzip)"
-  [ "$(tail -n 1 "$STAGED/dump.sql")" = '-- whole' ] || no 'it is not whole, or no dump of ./stack backup --dump.'
-  start "$STAGED" || no "Postgres does not start: $(cause)"
+  gzip -dc > "$STAGED/dump.sql" 2> /tmp/gzip || refuse "it is not whole: $(grep -m 1 . /tmp/gzip)"
+  [ "$(tail -n 1 "$STAGED/dump.sql")" = '-- whole' ] || refuse 'it is not whole, or no dump of ./stack backup --dump.'
+  start "$STAGED" || refuse "Postgres does not start: $(cause)"
 }
 # Usage: load DATABASE [psql option...]
 load() {
-  run_sql --dbname "$@" --file "$STAGED/dump.sql" || no "Postgres $version cannot read it: $(grep -m 1 'ERROR' /tmp/psql)"
+  run_sql --dbname "$@" --file "$STAGED/dump.sql" || refuse "Postgres $version cannot read it: $(grep -m 1 'ERROR' /tmp/psql)"
   rm "$STAGED/dump.sql"
 }

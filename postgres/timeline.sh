@@ -26,7 +26,7 @@ timeline_of() {
   _candidate=$(newest "$1")
   while [ "$_candidate" -gt "$_own" ]; do
     _descends=no
-    # Left later than the backup's end, and so were all that followed.
+    # The candidate descends from the backup if no timeline on the way was left before the backup's end.
     while read -r _line _left _; do
       [ "$_line" != "$_own" ] || _descends=yes
       [ "$(position "$_left")" -ge "$_end" ] || [ $_descends = no ] || _descends=left
@@ -53,7 +53,7 @@ left_behind() {
   done
 }
 
-# The first segment that recovery did not find although later ones are there. Usage: hole ARCHIVE TIMELINE LAST_POSITION
+# The last segment that recovery applied, if the archive has later ones. Usage: hole ARCHIVE TIMELINE LAST_POSITION
 hole() {
   _segment=$(digits "$2")$(printf '%08X%08X' $((0x${3%/*})) $((0x${3#*/} >> 24)))
   _last=$(find "$1" -name "$(digits "$2")????????????????.gz" | sed 's,.*/,,; s,\.gz$,,' | sort | tail -n 1)

@@ -1,9 +1,8 @@
 # shellcheck shell=sh disable=SC2034
 # What lies on the volume of the data, and in the archive; sourced by entrypoint.sh, archive.sh and restore.sh.
 
-# As servers of the major versions have it:
-#   18/docker  the data in use
-# and beside it, of ./stack restore and ./stack upgrade. No step is half done after a crash: one directory takes the name of another.
+# The data in use of Postgres 18 is in 18/docker. ./stack restore and ./stack upgrade keep three directories beside it. Each step is one
+# rename, so a crash leaves no step half done:
 #   staged     data that is being prepared; worth nothing if that is cut off
 #   next       prepared data: entrypoint.sh puts it in place of the data in use
 #   former     the data that it replaced, until ./stack restore --confirm
