@@ -19,7 +19,7 @@ use() {
 }
 major() { in_volume postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/'; }
 
-# After a failure, or an interruption: as before.
+# After a failure, or an interruption, until visitors count on the new version: as before.
 clean_up() {
   [ -n "$stopped" ] || return 0
   step 'Going back to the former data'
@@ -58,7 +58,10 @@ in_volume restore.sh switch staged
 set_in_env POSTGRES_IMAGE "$image"
 unset POSTGRES_IMAGE
 step "Starting on Postgres $new"
-STACK_LOCKED=yes host/up.sh
+docker compose up --detach --wait --wait-timeout 120 --no-build --no-deps postgres ||
+  die "Postgres $new does not start: $(docker compose logs --no-log-prefix --tail 3 postgres 2>&1)"
+# From here on it has numbers that visitors were told: there is no way back without losing them.
 stopped=''
+STACK_LOCKED=yes host/up.sh
 say "Postgres $new has the data. That of Postgres $old is kept: ./stack restore --confirm removes it.
 The archive of WAL and older base backups belong to Postgres $old: ./stack backup makes a first one of $new."
