@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-/** So many files at a time, of those that mostly wait: more than the machine has cores. */
-const STACKS = 3;
+/** So many files at a time, of those that wait for containers. More only wait for each other on two cores. */
+const AT_A_TIME = 2;
 
 export default defineConfig({
   test: {
@@ -22,7 +22,7 @@ export default defineConfig({
           ],
           // Beside the stacks, which wait most of the time, the machine is busy.
           testTimeout: 60_000,
-          maxWorkers: STACKS,
+          maxWorkers: AT_A_TIME,
           sequence: { groupOrder: 2 },
         },
       },
@@ -33,7 +33,7 @@ export default defineConfig({
           include: ['test/debian/**/*.test.ts'],
           // Each fetches the index of a suite.
           testTimeout: 300_000,
-          maxWorkers: STACKS,
+          maxWorkers: AT_A_TIME,
           sequence: { groupOrder: 2 },
         },
       },
@@ -58,7 +58,7 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 300_000,
           // Each file has stacks of its own, and waits for them most of the time.
-          maxWorkers: STACKS,
+          maxWorkers: AT_A_TIME,
           sequence: { groupOrder: 2 },
         },
       },
@@ -108,6 +108,7 @@ export default defineConfig({
           include: ['test/engine/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 300_000,
+          maxWorkers: AT_A_TIME,
           sequence: { groupOrder: 6 },
         },
       },
@@ -119,6 +120,7 @@ export default defineConfig({
           // A whole run of tests, in another checkout.
           testTimeout: 900_000,
           hookTimeout: 300_000,
+          maxWorkers: AT_A_TIME,
           sequence: { groupOrder: 6 },
         },
       },

@@ -44,10 +44,9 @@ describe.each(['SIGTERM', 'SIGINT'])('%s', (signal) => {
 
 describe('nginx, with 20 requests under way', () => {
   afterEach(async () => {
-    for (const id of await stack.containers('web')) {
-      await docker('unpause', id).catch(() => {});
-      await healthy(id);
-    }
+    const replicas = await stack.containers('web');
+    await Promise.all(replicas.map((id) => docker('unpause', id).catch(() => {})));
+    await Promise.all(replicas.map(healthy));
     await stack.up();
   });
 

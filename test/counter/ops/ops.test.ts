@@ -4,16 +4,14 @@ import { blame, CASES, runCase } from './cases.ts';
 import { Site } from './site.ts';
 
 const IN_EVERY_RUN = [
-  'a deploy, and a rollback',
+  'a good deploy, another one at once, and a rollback',
   'a build that fails',
   'an image that never gets ready',
   'an image that answers 500 to a tenth of the visits',
   "a deploy is ended by SIGKILL at 'Taking', then run again",
-  'a good deploy, and another one at once',
   'scale 3 → 9 → 1 → 3',
   'a migration that would lock the row',
   'an upgrade of Postgres',
-  "an upgrade of Postgres is ended by SIGKILL at 'Starting'",
 ];
 
 let site: Site;
