@@ -92,6 +92,8 @@ export const CASES: Case[] = [
     edit: ['nginx/locations.conf', 'location = / {', '# another version\nlocation = / {'],
     // Docker binds a port to one container at a time.
     mayFail: true,
+    // Or the next deploy would replace NGINX as well.
+    clean: deploy,
   },
   {
     name: 'an image that never gets ready',

@@ -49,7 +49,13 @@ export class Task {
       ['--pgroup', String(this.#process.pid), '--full', 'sh ops/|/ops/'],
       '/',
     );
-    for (const pid of stdout.trim().split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
+    for (const pid of stdout.trim().split('\n').filter(Boolean)) {
+      try {
+        process.kill(Number(pid), 'SIGKILL');
+      } catch {
+        // It has ended meanwhile.
+      }
+    }
   }
 }
 
