@@ -2,7 +2,7 @@
 # Replaces the replicas of web by new ones, then NGINX if it changed, and goes back by itself if anything gets worse.
 # Usage: ops/deploy.sh [--previous]          --previous: to the image before the last deploy, in place of a build
 #        DEPLOY_WATCH: for how long it watches afterwards (seconds, 60 by default)
-#        MIGRATE_TRANSACTION_TIMEOUT: for how long a migration may lock a table (3s by default, 0 for ever)
+#        MIGRATE_TRANSACTION_TIMEOUT: how long a migration may take (3s by default, 0 for ever)
 set -eu
 cd "$(dirname "$0")/.."
 # shellcheck source=host/lib.sh
@@ -19,16 +19,6 @@ case "$WATCH" in '' | *[!0-9]*) die "DEPLOY_WATCH is '$WATCH': give a number of 
 
 fail() { die "the deploy failed: $*"; }
 
-# New replicas need as much memory as those that they replace, for as long as both run.
-check_room() {
-  # The engine may be another machine's.
-  [ -r /proc/meminfo ] && [ -d "$(docker info --format '{{.DockerRootDir}}')" ] || return 0
-  free=$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)
-  # shellcheck disable=SC2086
-  used=$(docker stats --no-stream --format '{{.MemUsage}}' $old | awk '{ sum += $1 * ($1 ~ /GiB/ ? 1024 : 1) } END { print int(sum) }')
-  [ "$free" -gt "$used" ] || fail "$free MB of memory are free, and as many new replicas need $used MB."
-}
-
 build() {
   step 'Building'
   host/build.sh web nginx migrate || fail 'the build, see above.'
@@ -42,7 +32,7 @@ build() {
 lock 'A deploy'
 undo_unfinished
 begin
-check_room
+check_room || fail "$cause"
 case "${1:-}" in
 '') build ;;
 --previous) docker tag "$PROJECT-web:previous" "$PROJECT-web" || die 'there is nothing to go back to: no deploy has replaced web.' ;;

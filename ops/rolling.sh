@@ -22,6 +22,19 @@ begin() {
     "$(field '{{.Image}}' "$(running nginx)")" > /dev/null
 }
 
+# New replicas need as much memory as those that they replace, for as long as both run.
+check_room() {
+  # The engine may be another machine's.
+  [ -r /proc/meminfo ] && [ -d "$(docker info --format '{{.DockerRootDir}}')" ] || return 0
+  _free=$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)
+  # shellcheck disable=SC2086
+  _used=$(docker stats --no-stream --format '{{.MemUsage}}' $old | awk '{ sum += $1 * ($1 ~ /GiB/ ? 1024 : 1) } END { print int(sum) }')
+  [ "$_free" -gt "$_used" ] || {
+    cause="$_free MB of memory are free, and as many new replicas need $_used MB."
+    return 1
+  }
+}
+
 # The replicas that the journal does not name.
 new_replicas() {
   for id in $(containers web); do case " $old " in *" $id "*) ;; *) echo "$id" ;; esac; done

@@ -1,4 +1,4 @@
-/** By what rules a deploy takes new replicas for worse than the old ones: ops/watch.sh, on replicas that a shell function plays. */
+/** By what rules a deploy judges new replicas, and the machine: ops/watch.sh and rolling.sh, on replicas that a shell function plays. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
@@ -47,4 +47,20 @@ it('calls a median slow that is above one and a half times the one before, and 2
   expect(await watched(seconds(18, 5))).toBe('requests take 18 ms; before, 10 ms (medians)');
   expect(await watched(seconds(18, 4))).toBe('');
   expect(await watched(seconds(17, 9))).toBe('');
+});
+
+it.each([
+  [
+    '/',
+    '9000GiB / 1GiB\\n200MiB / 1GiB',
+    / MB of memory are free, and as many new replicas need 9216200 MB\.$/,
+  ],
+  ['/', '80.5MiB / 256MiB\\n90MiB / 256MiB', /^room$/],
+  // Another machine's engine.
+  ['/nowhere', '9000GiB / 1GiB', /^room$/],
+])('a deploy asks this machine for room beside the old replicas: %s %s', async (folder, used, words) => {
+  const docker = `docker() { case "$1" in info) echo ${folder} ;; stats) printf '${used}\\n' ;; esac; }; old='a b'`;
+  expect(await watched(`. ops/rolling.sh; ${docker}; check_room && echo room || echo "$cause"`)).toMatch(
+    words,
+  );
 });

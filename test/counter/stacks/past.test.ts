@@ -101,6 +101,27 @@ it('refuses an archive that lacks something in between', async () => {
   expect(await site.count()).toBe(before);
 });
 
+it('says that another database writes the same archive, and goes on after the command that it names', async () => {
+  await site.inPostgres(`name=$(psql -Atc 'SELECT pg_walfile_name(pg_current_wal_lsn())')
+    echo other | gzip > "$ARCHIVE/$name.gz" && psql -c 'SELECT pg_switch_wal()'`);
+  await until(async () => (await site.stack.compose('logs', 'postgres')).includes('holds something else'));
+  await site.inPostgres('mv "$ARCHIVE" "$ARCHIVE.copy"');
+  await site.does('backup', directory);
+  const before = await site.visit();
+  await restore(directory);
+  expect(await site.count()).toBe(before);
+});
+
+it('refuses a backup that leads into an archive which the stack does not have any more', async () => {
+  await site.does('backup', directory);
+  const before = await site.visit();
+  const without = site.with({ COMPOSE_FILE: 'docker-compose.yml' });
+  expect(await without.refuses('restore', directory)).toContain(
+    'it was made beside an archive, and this stack has none',
+  );
+  expect(await site.count()).toBe(before);
+});
+
 /** restore.sh of Postgres's image, as ./stack calls it. */
 async function inVolume(args: string, input = '/dev/null'): Promise<{ code: number; stderr: string }> {
   const run = `docker compose run --rm --no-deps --no-TTY --entrypoint restore.sh ${args} < "$0"`;
