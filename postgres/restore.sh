@@ -71,7 +71,7 @@ stage_base() {
     refuse 'it was made beside an archive, and this stack has none: set COMPOSE_FILE and WAL_ARCHIVE_DIR in .env as they were then. \
 The archive may be empty.'
   timeline=$(timeline_of "$archive" "$STAGED")
-  [ "$1" = any ] || [ "$timeline" = "$(newest "$archive")" ] || exit 3
+  [ "$1" = any ] || [ "$timeline" -ge "$(newest "$archive")" ] || exit 3
   if [ -n "${2:-}" ]; then
     left=$(left_behind "$archive" "$timeline" "$2")
     [ -z "$left" ] || refuse "what was written at $2 was given up by the restore of ${left}Z."

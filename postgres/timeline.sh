@@ -36,6 +36,8 @@ END
     [ $_descends != yes ] || break
     _candidate=$((_candidate - 1))
   done
+  # An archive that began later has no history of the timelines before.
+  [ "$_candidate" -gt "$_own" ] || _candidate=$_own
   echo "$_candidate"
 }
 
