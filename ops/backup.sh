@@ -52,4 +52,4 @@ if [ $kind = base ]; then
   in_postgres archive.sh --keep $(backups "$directory" base | sed "s,.*/,,; s,\.$suffix\$,,") ||
     die "the backup was written, but old WAL could not be removed from the archive: see above."
 fi
-say "$directory/$name.$suffix ($(du -h "$directory/$name.$suffix" | cut -f 1))"
+echo "$directory/$name.$suffix ($(du -h "$directory/$name.$suffix" | cut -f 1))"

@@ -80,6 +80,7 @@ if in_volume test -e /var/lib/postgresql/next; then
 fi
 if [ "$1" = --confirm ]; then
   in_volume restore.sh discard
+  say 'The data that was replaced is removed.'
   exit
 fi
 
@@ -125,4 +126,8 @@ if ! start; then
   in_volume restore.sh discard
   die 'nothing was restored.'
 fi
-say "${staged:+$staged was restored. }What it replaced is kept: ./stack restore --undo puts it back, --confirm removes it."
+if [ -n "$from" ]; then
+  say "$staged was restored. What it replaced is kept: ./stack restore --undo puts that back, --confirm removes it."
+else
+  say 'The former data serves again. What it replaced is kept: ./stack restore --undo puts that back, --confirm removes it.'
+fi

@@ -142,6 +142,7 @@ clean_up() {
   ! has_journal || {
     step 'Going back to what ran before'
     go_back
+    say 'What ran before serves again.'
   }
 }
 

@@ -68,8 +68,8 @@ stage_base() {
   unpack "$STAGED"
   archive=$(archive_of "$STAGED")
   grep -q '^LABEL: .* with an archive$' "$STAGED/backup_label" && [ -z "${WAL_ARCHIVE:-}" ] &&
-    refuse 'it was made beside an archive, and this stack has none: set COMPOSE_FILE and WAL_ARCHIVE_DIR in .env as they were then. \
-The archive may be empty.'
+    refuse "it was made beside an archive, and this stack has none: set COMPOSE_FILE, and WAL_ARCHIVE_DIR if it was set, in .env as they were \
+then. The archive may be empty."
   timeline=$(timeline_of "$archive" "$STAGED")
   [ "$1" = any ] || [ "$timeline" -ge "$(newest "$archive")" ] || exit 3
   if [ -n "${2:-}" ]; then
