@@ -38,9 +38,9 @@ case "${1:-}" in
 --previous) docker tag "$PROJECT-web:previous" "$PROJECT-web" || die 'there is nothing to go back to: no deploy has replaced web.' ;;
 esac
 if [ -z "$(outdated web)$(outdated nginx)" ]; then
+  confirm
   [ "${1:-}" != --previous ] || die 'the image before is the one that runs: check out the version that you want, and call ./stack deploy.'
   say 'Nothing has changed: web and nginx stay as they are.'
-  confirm
   exit
 fi
 roll || fail "$cause"

@@ -72,7 +72,7 @@ lock() {
   until [ -s "$TMP/held" ] || [ -s "$TMP/refused" ]; do sleep 0.1; done
   if [ ! -s "$TMP/refused" ]; then
     # The lock is free, so a volume task that still runs belongs to a script that was killed.
-    docker rm --force "$VOLUME_TASK" > /dev/null 2>&1 || true
+    end_volume_task
     trap finish EXIT
     # An ordinary end, so that `finish` runs.
     trap 'exit 130' INT
@@ -90,6 +90,8 @@ in_volume() {
   docker compose run --rm --no-deps --no-TTY --name "$VOLUME_TASK" --env "RESTORE_TIMEOUT=$RESTORE_TIMEOUT" \
     --entrypoint "$_program" postgres "$@"
 }
+
+end_volume_task() { docker rm --force "$VOLUME_TASK" > /dev/null 2>&1 || true; }
 
 # The network on which NGINX finds replicas. Usage: front REPLICA...
 front() {

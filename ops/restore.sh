@@ -30,7 +30,7 @@ stop() {
 
 # Postgres does not stay stopped.
 clean_up() {
-  docker rm --force "$VOLUME_TASK" > /dev/null 2>&1 || true
+  end_volume_task
   [ -z "$stopped" ] || docker compose up --detach --no-build --no-deps postgres || true
 }
 
@@ -108,10 +108,10 @@ if [ -n "$from" ]; then
   unset IFS
   set +f
   [ -n "$staged" ] || die "nothing was restored: $file, the last that was tried, ends after ${at:-} or is of a past that a restore gave up."
-  next=staged
+  next=staged result="$staged was restored."
 else
   in_volume restore.sh undo || die 'nothing was changed.'
-  next=former
+  next=former result='The former data serves again.'
 fi
 stop
 in_volume restore.sh switch $next
@@ -126,8 +126,4 @@ if ! start; then
   in_volume restore.sh discard
   die 'nothing was restored.'
 fi
-if [ -n "$from" ]; then
-  say "$staged was restored. What it replaced is kept: ./stack restore --undo puts that back, --confirm removes it."
-else
-  say 'The former data serves again. What it replaced is kept: ./stack restore --undo puts that back, --confirm removes it.'
-fi
+say "$result What it replaced is kept: ./stack restore --undo puts that back, --confirm removes it."

@@ -13,7 +13,6 @@ cd "$(dirname "$0")/.."
 if has_journal; then
   lock 'A rollback'
   undo_unfinished
-  say 'The replicas from before the deploy serve again.'
   exit 0
 fi
 rm -rf "$TMP"

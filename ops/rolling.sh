@@ -128,6 +128,7 @@ go_back() {
   done
   [ -z "$(outdated nginx)" ] || docker compose up --detach --no-build --no-deps nginx
   docker rm "$JOURNAL" > /dev/null
+  say 'What ran before serves again.'
 }
 
 # The new replicas stay. The image of the old ones is kept under a name, for ./stack rollback.
@@ -142,7 +143,6 @@ clean_up() {
   ! has_journal || {
     step 'Going back to what ran before'
     go_back
-    say 'What ran before serves again.'
   }
 }
 

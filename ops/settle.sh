@@ -10,6 +10,6 @@ cd "$(dirname "$0")/.."
 
 [ -z "$(docker ps --quiet --filter "name=^$LOCK\$")" ] || under_way
 # A restore that was killed, and that nothing waits for any more.
-docker rm --force "$VOLUME_TASK" > /dev/null 2>&1 || true
+end_volume_task
 # What a deploy left would count as replicas.
 ! has_journal || ops/rollback.sh

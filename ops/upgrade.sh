@@ -17,7 +17,7 @@ use() {
   export POSTGRES_IMAGE="$1"
   host/build.sh postgres migrate > "$TMP/build" 2>&1 || die "the build on $1 failed: $(tail -n 3 "$TMP/build")"
 }
-major() { in_volume postgres --version | sed 's/^[^0-9]*\([0-9]*\).*/\1/'; }
+major() { in_volume sh -c '. /usr/local/bin/volume.sh && major_version'; }
 
 # After a failure, or an interruption, until visitors count on the new version: as before.
 clean_up() {
