@@ -77,7 +77,8 @@ then. The archive may be empty."
     [ -z "$left" ] || refuse "what was written at $2 was given up by the restore of ${left}Z."
   fi
   recover "$STAGED" "$timeline" "${2:-}"
-  [ -z "$(last_change)" ] || echo "The last change is of $(last_change)" >&2
+  last=$(last_change)
+  [ -z "$last" ] || echo "The last change is of $last" >&2
   if [ -z "${2:-}" ]; then
     hole=$(hole "$archive" "$timeline" "$(sed -n 's/.*redo done at \([^ ]*\).*/\1/p' "$LOG" | tail -n 1)")
     [ -z "$hole" ] ||
