@@ -27,13 +27,10 @@ async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> 
     bytes += piece.length;
   }
   console.log(`${req.headers['x-request-id']} ${req.method} ${bytes}`);
-  if (searchParams.has('die') && isFirst(`${req.headers['x-request-id']}`)) {
-    await sleep(Number(searchParams.get('die')));
-    process.kill(process.pid, 'SIGKILL');
-  }
-  if (searchParams.has('die-each')) {
+  const dies = searchParams.has('die') && isFirst(`${req.headers['x-request-id']}`);
+  if (dies || searchParams.has('die-each')) {
     // Docker may not take in a line of a container that ends at once.
-    await sleep(Number(searchParams.get('die-each')));
+    await sleep(Number(searchParams.get('die') ?? searchParams.get('die-each')));
     process.kill(process.pid, 'SIGKILL');
   }
   await sleep(Number(searchParams.get('wait')));

@@ -104,8 +104,13 @@ it('refuses an archive that lacks something in between', async () => {
 it('says that another database writes the same archive, and goes on after the command that it names', async () => {
   await site.inPostgres(`name=$(psql -Atc 'SELECT pg_walfile_name(pg_current_wal_lsn())')
     echo other | gzip > "$ARCHIVE/$name.gz" && psql -c 'SELECT pg_switch_wal()'`);
-  await until(async () => (await site.stack.compose('logs', 'postgres')).includes('holds something else'));
-  await site.inPostgres('mv "$ARCHIVE" "$ARCHIVE.copy"');
+  let command = '';
+  await until(async () => {
+    const log = await site.stack.compose('logs', '--no-log-prefix', 'postgres');
+    [, command = ''] = /holds something else: .* exec postgres (mv \S+ \S+) && /.exec(log) ?? [];
+    return command !== '';
+  });
+  await site.inPostgres(command);
   await site.does('backup', directory);
   const before = await site.visit();
   await restore(directory);
