@@ -7,6 +7,9 @@ ensure_package() {
   busy "Installing $1" sh -c "apt-get update && apt-get install --yes --no-install-recommends $1"
 }
 
+# A command that a task needs. Usage: ensure_command COMMAND PACKAGE "what for" "where others find it"
+ensure_command() { PATH=$PATH:/sbin:/usr/sbin command -v "$1" > /dev/null || ensure_package "$2" "$3" "$4"; }
+
 # Node and npm for the tests: the host's own, or those of the base image.
 ensure_node() {
   # The tests run on the Node of node_modules, whichever Node installs it. It is linked to a library that minimal systems
@@ -38,26 +41,20 @@ ensure_packages() {
   busy 'Installing the npm packages' npm ci --no-audit --no-fund
 }
 
-ensure_shellcheck() {
-  command -v shellcheck > /dev/null ||
-    ensure_package shellcheck 'The tests check the shell scripts with shellcheck' https://www.shellcheck.net
-}
+ensure_shellcheck() { ensure_command shellcheck shellcheck 'The tests check the shell scripts with shellcheck' https://www.shellcheck.net; }
 
 # The tests start a second engine in a network of its own.
 ensure_ip() {
-  [ "$(uname)" != Linux ] || PATH=$PATH:/sbin:/usr/sbin command -v ip > /dev/null ||
-    ensure_package iproute2 'The tests need the command ip' 'in your distribution: iproute2'
+  [ "$(uname)" != Linux ] || ensure_command ip iproute2 'The tests need the command ip' 'in your distribution: iproute2'
 }
 
-ensure_wrk() {
-  command -v wrk > /dev/null ||
-    ensure_package wrk 'The benchmark loads the stack with wrk' https://github.com/wg/wrk
-}
+# The tests kill scripts of ./stack in the middle.
+ensure_pgrep() { ensure_command pgrep procps 'The tests need the command pgrep' 'in your distribution: procps'; }
+
+ensure_wrk() { ensure_command wrk wrk 'The benchmark loads the stack with wrk' https://github.com/wg/wrk; }
 
 ensure_qemu() {
   [ "$(uname -m)" = x86_64 ] || die "the virtual machine is one of x86_64, and this machine is $(uname -m): run it elsewhere."
-  command -v qemu-system-x86_64 > /dev/null ||
-    ensure_package qemu-system-x86 'The virtual machine runs in qemu' https://www.qemu.org/download
-  command -v mmdebstrap > /dev/null ||
-    ensure_package mmdebstrap "The virtual machine's disk is made with mmdebstrap" 'on Debian or Ubuntu: mmdebstrap'
+  ensure_command qemu-system-x86_64 qemu-system-x86 'The virtual machine runs in qemu' https://www.qemu.org/download
+  ensure_command mmdebstrap mmdebstrap "The virtual machine's disk is made with mmdebstrap" 'on Debian or Ubuntu: mmdebstrap'
 }
