@@ -27,6 +27,14 @@ case "${MAX_BODY_SIZE:=1m}" in
   ;;
 esac
 echo "client_max_body_size $MAX_BODY_SIZE;" > /tmp/limits.conf
+wait=${POSTGRES_WAIT_MS:-5000}
+case "$wait" in *[!0-9]* | 0* | ???????*)
+  echo "POSTGRES_WAIT_MS is '$wait': give a number of milliseconds, such as 5000."
+  exit 1
+  ;;
+esac
+[ "$wait" -ge 1000 ] || wait=1000
+echo "proxy_read_timeout $((wait - 100))ms;" > /tmp/patience.conf
 
 # Usage: geo SOURCE NAME ADDRESS...
 geo() {

@@ -53,6 +53,20 @@ describe('health', () => {
     expect([status, text]).toEqual([expected, JSON.stringify({ status: state.status })]);
   });
 
+  it('has started once it was ready, whatever becomes of it', async () => {
+    let state: Readiness = { status: 'unavailable' };
+    const { http } = appWith(empty, async () => state);
+    const start = async () => {
+      const { status, text } = await http.get('/startupz');
+      return [status, text];
+    };
+    expect(await start()).toEqual([503, '{"started":false}']);
+    state = { status: 'degraded' };
+    expect(await start()).toEqual([200, '{"started":true}']);
+    state = { status: 'unavailable' };
+    expect(await start()).toEqual([200, '{"started":true}']);
+  });
+
   it('asks the application once, however many ask', async () => {
     let asked = 0;
     const answer = Promise.withResolvers<Readiness>();
@@ -70,7 +84,7 @@ describe('health', () => {
     expect(asked).toBe(2);
   });
 
-  it.each(['/healthz', '/readyz', '/health'])(
+  it.each(['/healthz', '/startupz', '/readyz', '/health'])(
     'refuses to POST %s, and says what is allowed',
     async (path) => {
       const { status, text, headers } = await appWith(empty).http.post(path).send({ x: 1 });

@@ -23,7 +23,7 @@ export interface Given<OwnConfig> {
 export interface Application {
   /** Its routes, mounted at `/`. */
   routes: RequestHandler;
-  /** Can it do its work? Asked by /readyz, /health and `./stack up`, and never twice at a time. */
+  /** Can it do its work? Asked by /readyz, /health, /startupz and `./stack up`, and never twice at a time. */
   readiness: () => Promise<Readiness>;
   /** Closes its connections, after the last request. */
   close: () => Promise<void>;
@@ -82,7 +82,13 @@ export function createApp({ application, log, trustProxyHops }: AppOptions): Exp
     const state = await readiness();
     answer(res, state.status === 'unavailable' ? 503 : 200, 'json', JSON.stringify(state));
   });
-  // The same for a load balancer in front of NGINX, without what concerns only operators.
+  // Ready once: what waits for a new replica asks this, and does not take it away again for a store that is gone.
+  let started = false;
+  addRoute(health, '/startupz', async (_req, res) => {
+    started ||= (await readiness()).status !== 'unavailable';
+    answer(res, started ? 200 : 503, 'json', JSON.stringify({ started }));
+  });
+  // /readyz for a load balancer in front of NGINX, without what concerns only operators.
   addRoute(health, '/health', async (_req, res) => {
     const { status } = await readiness();
     answer(res, status === 'unavailable' ? 503 : 200, 'json', JSON.stringify({ status }));
@@ -90,7 +96,7 @@ export function createApp({ application, log, trustProxyHops }: AppOptions): Exp
 
   // Before the application, which may take every path. One look at the URL, or each request would be matched with three routes.
   app.use((req, res, next) => {
-    if (/^\/(healthz|readyz|health)\b/.test(req.url)) health(req, res, next);
+    if (/^\/(healthz|startupz|readyz|health)\b/.test(req.url)) health(req, res, next);
     else next();
   });
   app.use(application.routes);

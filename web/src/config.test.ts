@@ -69,6 +69,7 @@ describe('readConfig', () => {
       'postgres://web:p%40ss@db:6432/linode?sslmode=verify-full&sslrootcert=system&x=1',
     ],
     ['DATABASE_URL', 'postgresUrl', 'postgresql://[::1]'],
+    ['DATABASE_URL', 'postgresUrl', 'postgres://web:a,b@one:5432,two/linode?target_session_attrs=read-write'],
     ['REDIS_URL', 'redisUrl', 'redis://redis:6379/1'],
     ['REDIS_URL', 'redisUrl', 'rediss://user:pw@redis'],
     ['LOG_LEVEL', 'logLevel', 'silent'],
@@ -92,9 +93,12 @@ describe('readConfig', () => {
     });
   });
 
-  it.each(['db', '10.0.0.1', '::1', '/var/run/postgresql'])('takes %s for a PGHOST', (host) => {
-    expect(parse(read({ PGHOST: host, PGUSER: 'web' }).postgresUrl).host).toBe(host);
-  });
+  it.each(['db', '10.0.0.1', '::1', '/var/run/postgresql', 'one,two,3.internal'])(
+    'takes %s for a PGHOST',
+    (host) => {
+      expect(parse(read({ PGHOST: host, PGUSER: 'web' }).postgresUrl).host).toBe(host);
+    },
+  );
 
   it('needs of the parts only host and user, who names the database too', () => {
     const { host, port, user, database } = parse(read(PARTS).postgresUrl);
@@ -199,10 +203,25 @@ describe('readConfig', () => {
       { DATABASE_URL: 'postgres://db/x?ssl=no' },
       /ssl is 'no': libpq knows ssl=true/,
     ],
+    [
+      'a standby where writes are wanted, in words of another kind',
+      { ...PARTS, PGTARGETSESSIONATTRS: 'primary' },
+      /target_session_attrs is 'primary': give any, or read-write for/,
+    ],
+    [
+      'two ports for three hosts',
+      { DATABASE_URL: 'postgres://x/x?host=one,two,three&port=1,2' },
+      /port lists 2 and host lists 3: give one port, or one for each host/,
+    ],
+    [
+      'a list with an empty host',
+      { DATABASE_URL: 'postgres://one,,two/x' },
+      /DATABASE_URL is not a URL of the form/,
+    ],
     ['NAME and NAME_FILE', { ...DB, PORT: '1', PORT_FILE: '/x' }, /PORT and PORT_FILE are both set: set one/],
   ])('refuses %s', (_what, env, fault) => expectFaults(env, fault));
 
-  it.each(['HOST', 'PORT', 'USER', 'PASSWORD', 'DATABASE', 'SSLMODE', 'SSLROOTCERT'])(
+  it.each(['HOST', 'PORT', 'USER', 'PASSWORD', 'DATABASE', 'SSLMODE', 'SSLROOTCERT', 'TARGETSESSIONATTRS'])(
     'refuses DATABASE_URL together with PG%s',
     (part) =>
       expectFaults({ ...DB, [`PG${part}`]: '1' }, new RegExp(`DATABASE_URL and PG${part} are set: set`)),

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { parsePostgresUrl } from './postgres-url.ts';
+import { eachHost, parsePostgresUrl } from './postgres-url.ts';
 import { reason } from './reason.ts';
 
 /** What every application on this stack is told. */
@@ -98,8 +98,8 @@ export class Settings {
   url(name: string, protocols: string[]): string | undefined {
     const value = this.text(name);
     if (value === undefined) return undefined;
-    const parsed = URL.parse(value);
-    if (!parsed || !protocols.includes(parsed.protocol) || parsed.hostname === '') {
+    const parsed = eachHost(value).map((url) => URL.parse(url));
+    if (parsed.some((url) => !url?.hostname || !protocols.includes(url.protocol))) {
       this.faults.push(
         `${name} is not a URL of the form ${protocols.map((p) => `${p}//host`).join(' or ')}: correct it`,
       );
@@ -149,8 +149,8 @@ function postgresUrl(settings: Settings): string {
   const whole = settings.url('DATABASE_URL', ['postgres:', 'postgresql:']);
   const host = settings.name(
     'PGHOST',
-    /^(\/|[\w.:-]+$)/,
-    'a host name, an address or the directory of a socket',
+    /^(\/|[\w.:-]+(,[\w.:-]+)*$)/,
+    'a host name, an address, a list of them or the directory of a socket',
   );
   const user = settings.text('PGUSER');
   const plain = /^[\w.-]+$/;
@@ -165,8 +165,11 @@ function postgresUrl(settings: Settings): string {
     password: settings.text('PGPASSWORD'),
     sslmode: settings.text('PGSSLMODE'),
     sslrootcert: settings.text('PGSSLROOTCERT'),
+    target_session_attrs: settings.text('PGTARGETSESSIONATTRS'),
   };
-  const given = Object.keys({ ...parts, database }).map((part) => `PG${part.toUpperCase()}`);
+  const given = Object.keys({ ...parts, database }).map(
+    (part) => `PG${part.replaceAll('_', '').toUpperCase()}`,
+  );
   const set = given.filter((variable) => settings.has(variable));
   if (whole !== undefined) {
     if (set.length > 0) faults.push(`DATABASE_URL and ${set.join(', ')} are set: set the URL or its parts`);

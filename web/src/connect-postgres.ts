@@ -40,7 +40,8 @@ export class Postgres {
   #preparesStatements = true;
 
   /**
-   * @param url postgres://user:password@host:port/database, with sslmode and sslrootcert as libpq has them
+   * @param url postgres://user:password@host:port/database, with sslmode, sslrootcert, several hosts and target_session_attrs as
+   * libpq has them
    * @param timeoutMs after which connecting, or a statement, is given up
    * @param most so many statements at a time, others wait for at most timeoutMs. A session more is there while one is
    * renewed. postgres/roles.sql has room for 80 sessions in all: nine replicas, twice during a deploy
@@ -100,12 +101,8 @@ export class Postgres {
     for (const ssl of this.#target.tls) {
       const left = Math.ceil(until - performance.now());
       if (left <= 0) break;
-      const session = new Client({ ...this.#config(left), ssl });
-      // Without a listener the process would end when a session breaks that carries no query.
-      session.on('error', () => {});
       try {
-        await session.connect();
-        return session;
+        return await this.#first({ ...this.#config(left), ssl });
       } catch (error) {
         failures.push(error);
       }
@@ -122,6 +119,32 @@ export class Postgres {
     throw failure;
   }
 
+  /** With the first host that will do. All are asked at once: one that is gone does not refuse, it keeps silent. */
+  async #first(config: ClientConfig): Promise<Client> {
+    const sessions = this.#target.clients.map((client) => this.#open({ ...config, ...client }));
+    const first = await Promise.any(sessions);
+    for (const other of sessions) {
+      other.then((session) => (session === first ? undefined : session.end())).catch(() => {});
+    }
+    return first;
+  }
+
+  async #open(config: ClientConfig): Promise<Client> {
+    const session = new Client(config);
+    // Without a listener the process would end when a session breaks that carries no query.
+    session.on('error', () => {});
+    await session.connect();
+    if (!this.#target.takesWrites) return session;
+    try {
+      const { rows } = await session.query('SHOW transaction_read_only');
+      if (rows[0]?.transaction_read_only === 'off') return session;
+      throw new Error(`${config.host} takes no writes: it is a standby`);
+    } catch (error) {
+      session.end().catch(() => {});
+      throw error;
+    }
+  }
+
   #config(connectionTimeoutMillis: number): ClientConfig {
     // query_timeout is the client's alone: end the statement on the server first, so that few of those that
     // are given up here commit all the same.
@@ -132,7 +155,6 @@ export class Postgres {
       query_timeout: this.#timeoutMs,
       ...(this.#limitsStatements ? { statement_timeout } : {}),
       keepAlive: true,
-      ...this.#target.client,
     };
   }
 }

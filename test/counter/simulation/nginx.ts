@@ -15,20 +15,18 @@ interface Limits {
 
 /** @throws Error if the configuration has no such values any more */
 export async function readLimits(): Promise<Limits> {
-  const [quick, conf] = await Promise.all(
-    ['quick-retry.conf', 'nginx.conf'].map((file) => readFile(`nginx/${file}`, 'utf8')),
+  const [quick = '', conf = '', entrypoint = ''] = await Promise.all(
+    ['quick-retry.conf', 'nginx.conf', 'entrypoint.sh'].map((file) => readFile(`nginx/${file}`, 'utf8')),
   );
-  const limits = (text = '') => ({
-    attempt: Number(found(text, /proxy_read_timeout (\d+)ms;/)),
-    tries: Number(found(text, /proxy_next_upstream_timeout (\d+)ms;/)),
-  });
-  const location = (name: string) =>
-    found(conf ?? '', new RegExp(`^ *location @${name} \\{(.*?)^    \\}`, 'ms'));
+  const number = (text: string, pattern: RegExp) => Number(found(text, pattern));
+  const tries = (text: string) => number(text, /proxy_next_upstream_timeout (\d+)ms;/);
+  const waits = number(entrypoint, /POSTGRES_WAIT_MS:-(\d+)/) - number(entrypoint, /\(wait - (\d+)\)/);
+  const location = (name: string) => found(conf, new RegExp(`^ *location @${name} \\{(.*?)^    \\}`, 'ms'));
   // "^[01]\." are the requests of less than two seconds.
-  const seconds = Number(found(location('anew'), /\$request_time !~ "\^\[0(\d)\]/)) + 1;
+  const seconds = number(location('anew'), /\$request_time !~ "\^\[0(\d)\]/) + 1;
   return {
-    quick: limits(quick),
-    patient: limits(location('patiently')),
+    quick: { attempt: number(quick, /proxy_read_timeout (\d+)ms;/), tries: tries(quick) },
+    patient: { attempt: waits, tries: tries(location('patiently')) },
     anew: seconds * 1000,
   };
 }
