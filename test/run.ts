@@ -34,7 +34,7 @@ if (spawnSync('docker', ['info']).status === 0) {
   // What an earlier run left behind when it was killed.
   const left = docker('ps', '--all', '--quiet', '--filter', `label=${LABEL}`);
   if (left) docker('rm', '--force', '--volumes', ...left.trim().split('\n'));
-  // test/engine/host.ts starts it.
+  // test/support/host.ts starts it.
   const needed = ['dockerd', 'ip', 'nsenter', 'unshare'];
   const lacking = needed.filter((name) => spawnSync(name, ['--version']).error);
   if (process.getuid?.() === 0 && lacking.length === 0) projects.push('engine');

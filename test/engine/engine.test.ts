@@ -4,10 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { subject } from '../subject.ts';
 import { until } from '../support/faults.ts';
+import { Host } from '../support/host.ts';
 import { docker, Stack } from '../support/stack.ts';
+import { Switch } from '../support/switch.ts';
 import { CHECKOUT } from '../support/this-checkout.ts';
 import { Writers } from '../support/writers.ts';
-import { Host } from './host.ts';
 
 const SERVICES = ['nginx', 'web', 'redis', 'postgres'];
 /** With three replicas of web, and without passwords, which has done its work. */
@@ -16,6 +17,7 @@ const CONTAINERS = 6;
 const LIVE_RESTORE = resolve('host/daemon.json');
 
 const stack = new Stack(`engine-${CHECKOUT}`, '80');
+let network: Switch;
 let host: Host;
 
 /** The containers that run, and since when. */
@@ -38,7 +40,8 @@ async function load(answers: number): Promise<Writers> {
 
 describe('the stack on an engine that goes away', () => {
   beforeAll(async () => {
-    host = await Host.boot();
+    network = await Switch.start();
+    host = await Host.boot(`host-${CHECKOUT}`, network.port(1));
     await host.startEngine();
     // Where packages can be fetched.
     await stack.compose('build');
@@ -47,7 +50,10 @@ describe('the stack on an engine that goes away', () => {
     process.env.DOCKER_HOST = host.engine;
     await stack.compose('up', '--detach', '--no-build', '--wait', ...SERVICES);
   });
-  afterAll(() => host[Symbol.asyncDispose]());
+  afterAll(async () => {
+    await host[Symbol.asyncDispose]();
+    await network[Symbol.asyncDispose]();
+  });
 
   it.for([
     ['is stopped and started', () => host.endEngine('TERM')],

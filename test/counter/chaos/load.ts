@@ -3,8 +3,8 @@ import { Agent, request } from 'node:http';
 import { Clients } from '../../support/clients.ts';
 import type { Operation } from '../checker.ts';
 
-/** After this a client gives up (ms): longer than anything that the stack promises to answer within. */
-const CLIENT_TIMEOUT_MS = 15_000;
+/** After this a client gives up (ms): longer than anything that the stack promises to answer within, on one machine. */
+const TIMEOUT_MS = 15_000;
 
 export class Load {
   readonly operations: Operation[] = [];
@@ -12,10 +12,12 @@ export class Load {
   readonly errors: string[] = [];
   readonly #agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
   readonly #address: string;
+  readonly #timeoutMs: number;
   readonly #clients: Clients;
 
-  constructor(address: string, clients: number) {
+  constructor(address: string, clients: number, timeoutMs = TIMEOUT_MS) {
     this.#address = address;
+    this.#timeoutMs = timeoutMs;
     this.#clients = new Clients(clients, () =>
       this.#operate('visit', '/', (body) => {
         const number = /viewed (\d+) time/.exec(body)?.[1];
@@ -68,7 +70,7 @@ export class Load {
     }>();
     const sent = request(
       `${this.#address}${path}`,
-      { agent: this.#agent, timeout: CLIENT_TIMEOUT_MS },
+      { agent: this.#agent, timeout: this.#timeoutMs },
       (response) => {
         let body = '';
         response.setEncoding('utf8').on('error', reject);

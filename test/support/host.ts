@@ -6,32 +6,38 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { until } from '../support/faults.ts';
-import { CHECKOUT } from '../support/this-checkout.ts';
+import { until } from './faults.ts';
+import type { Port } from './switch.ts';
 
 const run = promisify(execFile);
 
-// On a disk, since images take 700 MB and /tmp may be memory. A short path, since sockets have names of 107 bytes at most.
-const DISK = `/var/tmp/host-${CHECKOUT}`;
-const LINK = `host-${CHECKOUT}`;
-// Addresses that no network uses (RFC 2544), two for each checkout: the test's and the host's.
-const [third = 0, fourth = 0] = Buffer.from(CHECKOUT, 'hex');
-const [HERE, THERE] = [1, 2].map((n) => `198.18.${third}.${(fourth & ~3) + n}`);
-
 export class Host implements AsyncDisposable {
-  /** As a visitor from outside sees it: Docker's rules, and not its proxy for localhost, lead to the stack. */
-  readonly address = `http://${THERE}`;
   /** DOCKER_HOST for its engine. */
-  readonly engine = `unix://${DISK}/docker.sock`;
+  readonly engine: string;
+  readonly port: Port;
+  readonly #disk: string;
   #init: ChildProcess | undefined;
   #dockerd: ChildProcess | undefined;
 
-  static async boot(): Promise<Host> {
-    await rm(DISK, { recursive: true, force: true });
-    await mkdir(DISK);
-    const host = new Host();
+  private constructor(name: string, port: Port) {
+    this.port = port;
+    // On a disk, since images take 700 MB and /tmp may be memory. A short path, since sockets have names of 107 bytes at most.
+    this.#disk = `/var/tmp/${name}`;
+    this.engine = `unix://${this.#disk}/docker.sock`;
+  }
+
+  /** @param name tells its folder on the disk from others */
+  static async boot(name: string, port: Port): Promise<Host> {
+    const host = new Host(name, port);
+    await rm(host.#disk, { recursive: true, force: true });
+    await mkdir(host.#disk);
     await host.boot();
     return host;
+  }
+
+  /** As a visitor from outside sees it: Docker's rules, and not its proxy for localhost, lead to the stack. */
+  get address(): string {
+    return `http://${this.port.address}`;
   }
 
   async boot(): Promise<void> {
@@ -44,22 +50,14 @@ export class Host implements AsyncDisposable {
     });
     this.#init = init;
     await once(init.stdout, 'data');
-    const ip = (...args: string[]) => run('ip', args);
-    const inside = (...args: string[]) => this.#run('ip', ...args);
-    await ip('link', 'add', LINK, 'type', 'veth', 'peer', 'name', 'uplink', 'netns', String(init.pid));
-    await ip('address', 'add', `${HERE}/30`, 'dev', LINK);
-    await ip('link', 'set', LINK, 'up');
-    await inside('address', 'add', `${THERE}/30`, 'dev', 'uplink');
-    await inside('link', 'set', 'uplink', 'up');
-    await inside('link', 'set', 'lo', 'up');
+    await this.port.plug(Number(init.pid));
   }
 
   /** SIGKILL to every process at once; what is on the disk stays. */
   async cutPower(): Promise<void> {
     this.#init?.kill('SIGKILL');
     await this.#dockerdEnds();
-    // The kernel removes it together with the last process.
-    await until(async () => (await run('ip', ['-brief', 'link'])).stdout.includes(LINK) === false);
+    await this.port.unplugged();
   }
 
   /**
@@ -67,26 +65,24 @@ export class Host implements AsyncDisposable {
    * @param settings a file of them; none by default, whatever the machine's engine has
    */
   async startEngine(settings = '/dev/null'): Promise<void> {
-    const dockerd = [
-      'dockerd',
-      '--config-file',
-      settings,
-      '--data-root',
-      `${DISK}/docker`,
-      '--host',
-      this.engine,
-    ];
+    const options = ['--config-file', settings, '--data-root', `${this.#disk}/docker`, '--host', this.engine];
     // Of its log only why it does not start.
-    this.#dockerd = spawn('nsenter', [...this.#namespaces, ...dockerd, '--log-level', 'fatal'], {
+    const dockerd = ['dockerd', ...options, '--log-level', 'fatal'];
+    this.#dockerd = spawn('nsenter', [...this.#namespaces, ...dockerd], {
       stdio: ['ignore', 'inherit', 'inherit'],
     });
-    await until(() => run('docker', ['--host', this.engine, 'version']).then(() => true));
+    await until(() => this.docker('version').then(() => true));
   }
 
   /** Sends dockerd a signal, and resolves when it is gone. */
   async endEngine(signal: 'KILL' | 'TERM'): Promise<void> {
     await this.#run('sh', '-c', `kill -${signal} "$(cat /run/docker.pid)"`);
     await this.#dockerdEnds();
+  }
+
+  /** What a command to its engine writes to stdout. */
+  async docker(...args: string[]): Promise<string> {
+    return (await run('docker', ['--host', this.engine, ...args], { maxBuffer: 64 * 2 ** 20 })).stdout;
   }
 
   /** Copies images from the machine's engine to its own. */
@@ -96,7 +92,7 @@ export class Host implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.cutPower();
-    await rm(DISK, { recursive: true });
+    await rm(this.#disk, { recursive: true });
   }
 
   async #dockerdEnds(): Promise<void> {

@@ -1,0 +1,21 @@
+#!/bin/sh
+# Removes the services; the data stays in the nodes' volumes. With --volumes, those and the passwords too.
+# Usage: swarm/down.sh [--volumes]
+set -eu
+cd "$(dirname "$0")/.."
+# shellcheck source=host/lib.sh
+. host/lib.sh
+# shellcheck source=swarm/lib.sh
+. swarm/lib.sh
+# shellcheck source=swarm/objects.sh
+. swarm/objects.sh
+
+case "$#${1:-}" in 0 | 1--volumes) ;; *) die "swarm down takes --volumes or nothing: not '$*'." ;; esac
+swarm stack rm "$NAME"
+# Until the last task has ended: it still has a volume.
+for node in $REACHED; do
+  until [ -z "$(at "$node" ps --quiet --filter "label=com.docker.stack.namespace=$NAME")" ]; do sleep 1; done
+  [ $# = 0 ] || at "$node" volume ls --quiet --filter "label=com.docker.stack.namespace=$NAME" |
+    while read -r volume; do at "$node" volume rm "$volume" > /dev/null; done
+done
+[ $# = 0 ] || remove_former_secrets

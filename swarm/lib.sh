@@ -1,0 +1,57 @@
+# shellcheck shell=sh disable=SC2034
+# What the scripts of this folder share; sourced by them, in the folder of docker-compose.yml, after host/lib.sh.
+
+STORES='etcd-1 etcd-2 etcd-3 postgres-1 postgres-2 postgres-3'
+NAME=$(project)
+TMP=$(mktemp -d)
+trap 'rm -rf "$TMP"' EXIT
+
+step() { say "==> $*"; }
+compose() { docker compose --file docker-compose.yml --file swarm/images.yml "$@"; }
+
+# The settings of .env and the environment, as Compose has them.
+while IFS=' ' read -r name value; do
+  value=${value#\"}
+  export "${name%:}=${value%\"}"
+done << END
+$(COMPOSE_PROJECT_NAME=$NAME compose config | sed -n '/^x-settings:$/,/^[^ ]/s/^  \([A-Z_]*: \)/\1/p')
+END
+export COMPOSE_PROJECT_NAME="$NAME"
+
+# Docker on one node. Usage: at NODE docker-argument...
+at() {
+  _node=$1
+  shift
+  docker --host "$_node" "$@"
+}
+# Docker on a manager.
+swarm() { at "$MANAGER" "$@"; }
+
+[ -n "$SWARM_NODES" ] || die "SWARM_NODES is not set: name the nodes in .env, as in SWARM_NODES='ssh://root@one ssh://root@two ssh://root@three'"
+MANAGER='' REACHED=''
+for node in $SWARM_NODES; do
+  case "$(at "$node" info --format '{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}}' 2> "$TMP/info")" in
+  'active true') MANAGER=${MANAGER:-$node} REACHED="$REACHED $node" ;;
+  'active false') REACHED="$REACHED $node" ;;
+  '') say "$node does not answer: $(tail -n 1 "$TMP/info")" ;;
+  *) die "$node is part of no Swarm: join it, docs/swarm.md" ;;
+  esac
+done
+[ -n "$MANAGER" ] || die 'no node of SWARM_NODES is a manager that answers: see docs/swarm.md'
+
+# The container of a service's task on a node. Usage: container NODE SERVICE
+container() { at "$1" ps --quiet --filter "label=com.docker.swarm.service.name=${NAME}_$2" --filter status=running | head -n 1; }
+
+# Runs a command in the primary's container. Usage: in_primary COMMAND [argument...]
+in_primary() {
+  for _at in $REACHED; do
+    for _member in postgres-1 postgres-2 postgres-3; do
+      _id=$(container "$_at" $_member)
+      [ -n "$_id" ] || continue
+      _status=0
+      at "$_at" exec -i "$_id" in-primary.sh "$@" || _status=$?
+      [ $_status = 3 ] || return $_status
+    done
+  done
+  return 3
+}

@@ -1,0 +1,61 @@
+# shellcheck shell=sh
+# Deploys some services of the stack and waits for them. Sourced after lib.sh; $TMP/stack.yml is the whole stack.
+
+LIMIT_S=${DEPLOY_TIMEOUT:-600} # for all tasks of a service (seconds)
+
+# The stack with these services alone, in Docker's own order and indentation. Usage: only SERVICE...
+only() {
+  awk -v wanted=" $* " '
+    /^[^ ]/ { top = $1 }
+    top == "services:" && /^  [^ ]/ { service = $1; sub(/:$/, "", service); keep = index(wanted, " " service " ") }
+    top != "services:" || /^[^ ]/ || keep' "$TMP/stack.yml"
+}
+
+# Usage: apply SERVICE...
+apply() {
+  only "$@" > "$TMP/part.yml"
+  swarm stack deploy --detach --resolve-image never ${SWARM_REGISTRY:+--with-registry-auth} --compose-file "$TMP/part.yml" "$NAME" > "$TMP/deploy" 2>&1 ||
+    die "Swarm refuses the stack: $(tail -n 1 "$TMP/deploy")"
+}
+
+# Why the newest tasks of a service do not run. Usage: errors SERVICE
+errors() { swarm service ps --no-trunc --format '{{.Name}} on {{.Node}}: {{.CurrentState}} {{.Error}}' "${NAME}_$1" | head -n 3; }
+
+# Until all tasks of the services run, as this deploy wants them. Usage: await SERVICE...
+await() {
+  # Swarm notes within a second that it has to update.
+  sleep 2
+  _ends=$(($(date +%s) + LIMIT_S))
+  for _service; do
+    while :; do
+      # An update that failed puts the former specification back, its label included.
+      _state=$(swarm service inspect --format '{{index .Spec.Labels "deploy"}} {{with .UpdateStatus}}{{.State}}{{end}}' "${NAME}_$_service")
+      _running=$(swarm service ls --filter "name=${NAME}_$_service" --format '{{.Name}} {{.Replicas}}' | sed -n "s/^${NAME}_$_service //p" | cut -d ' ' -f 1)
+      case "$_state" in
+      "$DEPLOY updating" | *' rollback_started') ;;
+      "$DEPLOY "*paused) die "$_service was not updated: $(errors "$_service")" ;;
+      "$DEPLOY "*) [ "${_running%/*}" != "${_running#*/}" ] || [ "${_running%/*}" = 0 ] || break ;;
+      *) die "$_service was not updated, and serves as before: $(errors "$_service")" ;;
+      esac
+      [ "$(date +%s)" -lt "$_ends" ] || die "$_service does not run after $LIMIT_S s ($_running): $(errors "$_service")"
+      sleep 1
+    done
+  done
+}
+
+# Until the one task of a job has ended well; then shows what it wrote. Usage: await_job SERVICE
+await_job() {
+  _ends=$(($(date +%s) + LIMIT_S))
+  while :; do
+    case "$(swarm service ps --format '{{.CurrentState}}' "${NAME}_$1")" in
+    Complete*) break ;;
+    Failed* | Rejected*)
+      swarm service logs --raw "${NAME}_$1" >&2
+      die "$1 failed: $(errors "$1")"
+      ;;
+    esac
+    [ "$(date +%s)" -lt "$_ends" ] || die "$1 has not ended after $LIMIT_S s: $(errors "$1")"
+    sleep 1
+  done
+  swarm service logs --raw "${NAME}_$1" >&2
+}

@@ -1,0 +1,16 @@
+#!/bin/sh
+# Lists the nodes, the services, and the members of Postgres.
+# Usage: swarm/status.sh
+set -eu
+cd "$(dirname "$0")/.."
+# shellcheck source=host/lib.sh
+. host/lib.sh
+# shellcheck source=swarm/lib.sh
+. swarm/lib.sh
+
+[ $# = 0 ] || die 'swarm status takes no arguments.'
+swarm node ls
+echo
+swarm stack services "$NAME"
+echo
+in_primary patronictl --config-file /tmp/patroni.yml list || die 'Postgres has no primary that a reachable node knows.'

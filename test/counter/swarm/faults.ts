@@ -1,0 +1,230 @@
+/** What happens to a Swarm of three nodes, and what has to come of it. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../../support/faults.ts';
+import type { Host } from '../../support/host.ts';
+import { normalAgain, settledCount } from '../chaos/chaos.ts';
+import { Load } from '../chaos/load.ts';
+import { check, type Verdict } from '../checker.ts';
+import type { Nodes } from './nodes.ts';
+
+/** At each node. */
+const CLIENTS = 6;
+/** What docs/swarm.md promises: POSTGRES_WAIT_MS and what NGINX takes beside it (ms). */
+export const BOUND_MS = 42_000;
+/** Longer than every time-out: Postgres fails over after 30 s at most, NGINX gives up after 42 s. */
+const LONG_MS = 60_000;
+
+export interface Fault {
+  name: string;
+  /** Does it, and undoes it. Returns the nodes whose own visitors may see errors. */
+  work: (swarm: Nodes) => Promise<Host[]>;
+}
+
+export interface Result extends Verdict {
+  name: string;
+  /** At the nodes that were not lost. */
+  errors: string[];
+  slowestMs: number;
+  /** From the fault to the last answer that was an error or took more than a second. */
+  normalS: number;
+  /** From the fault to the first other primary. Undefined: there was no other. */
+  primaryS: number | undefined;
+}
+
+/** A node as one sees it that does something in Postgres. */
+async function nodeOf(swarm: Nodes, role: 'Leader' | 'Sync Standby' | 'Replica'): Promise<Host> {
+  const name = (await swarm.members()).find((member) => member.role === role)?.name;
+  const node = swarm.nodes[Number(name?.at(-1)) - 1];
+  if (!node) throw new Error(`no member of Postgres is ${role}`);
+  return node;
+}
+
+/** The node loses power, and is back after a while. */
+const powerOff =
+  (role: 'Leader' | 'Sync Standby' | 'Replica'): Fault['work'] =>
+  async (swarm) => {
+    const node = await nodeOf(swarm, role);
+    await node.cutPower();
+    await sleep(30_000);
+    await swarm.bootAgain(node);
+    return [node];
+  };
+
+async function pause(swarm: Nodes, services: string[], ms: number): Promise<void> {
+  const tasks = (await Promise.all(services.map((service) => swarm.containers(service)))).flat();
+  await Promise.all(tasks.map(({ node, id }) => node.docker('pause', id)));
+  await sleep(ms);
+  await Promise.all(tasks.map(({ node, id }) => node.docker('unpause', id)));
+}
+
+async function kill(swarm: Nodes, services: string[]): Promise<void> {
+  const tasks = (await Promise.all(services.map((service) => swarm.containers(service)))).map(
+    ([task]) => task,
+  );
+  await Promise.all(tasks.map((task) => task?.node.docker('kill', task.id)));
+}
+
+const memberOf = async (swarm: Nodes, role: string) =>
+  (await swarm.members()).find((member) => member.role === role)?.name ?? '';
+
+const ROUTES = 'web/src/counter/routes.ts';
+const VISIT = '      const number = await counter.visit';
+
+export const FAULTS: Fault[] = [
+  {
+    name: 'a rolling update to a new image',
+    async work(swarm) {
+      await swarm.edit(ROUTES, VISIT, `      log.trace('another version');\n${VISIT}`);
+      await swarm.does('deploy');
+      return [];
+    },
+  },
+  {
+    name: 'an update to an image that never gets ready',
+    async work(swarm) {
+      const undo = await swarm.edit(
+        'web/src/app.ts',
+        "(await readiness()).status !== 'unavailable'",
+        'false',
+      );
+      const { code, stderr } = await swarm.stack('deploy');
+      await undo();
+      if (code === 0 || !stderr.includes('web was not updated'))
+        throw new Error(`the deploy ended with ${code}: ${stderr}`);
+      return [];
+    },
+  },
+  {
+    name: 'web from 3 replicas to 9, and back to 3',
+    async work(swarm) {
+      for (const replicas of [9, 3]) {
+        const manager = await swarm.manager();
+        await manager.docker('service', 'scale', '--detach', `${swarm.name}_web=${replicas}`);
+        await swarm.whole(replicas);
+      }
+      return [];
+    },
+  },
+  { name: "the primary's node loses power for 30 s", work: powerOff('Leader') },
+  { name: "the synchronous standby's node loses power for 30 s", work: powerOff('Sync Standby') },
+  { name: 'the third node loses power for 30 s', work: powerOff('Replica') },
+  {
+    name: "the primary's node is cut off for 60 s",
+    async work(swarm) {
+      const node = await nodeOf(swarm, 'Leader');
+      const heal = await node.port.cut();
+      await sleep(LONG_MS);
+      await heal();
+      return [node];
+    },
+  },
+  {
+    name: 'the engine of the leading manager is restarted',
+    async work(swarm) {
+      const manager = await swarm.manager();
+      const leader = (await manager.docker('node', 'ls', '--format', '{{.ManagerStatus}} {{.ID}}')).match(
+        /^Leader (\S+)/m,
+      )?.[1];
+      const ids = await Promise.all(
+        swarm.nodes.map((node) => node.docker('info', '--format', '{{.Swarm.NodeID}}')),
+      );
+      const node = swarm.nodes[ids.findIndex((id) => id.trim() === leader)];
+      if (!node) throw new Error('no manager leads');
+      await node.endEngine('TERM');
+      await swarm.startEngine(node);
+      return [node];
+    },
+  },
+  {
+    name: 'a majority of managers is killed, and started after 15 s',
+    async work(swarm) {
+      const lost = swarm.nodes.slice(0, 2);
+      await Promise.all(lost.map((node) => node.endEngine('KILL')));
+      await sleep(15_000);
+      await Promise.all(lost.map((node) => swarm.startEngine(node)));
+      return lost;
+    },
+  },
+  {
+    name: 'the primary and a replica of web are killed together',
+    async work(swarm) {
+      await kill(swarm, [await memberOf(swarm, 'Leader'), 'web']);
+      return [];
+    },
+  },
+  {
+    name: 'the primary and the synchronous standby are paused for 10 s',
+    async work(swarm) {
+      await pause(swarm, [await memberOf(swarm, 'Leader'), await memberOf(swarm, 'Sync Standby')], 10_000);
+      return [];
+    },
+  },
+  {
+    name: 'the primary is paused until another one has its place, and comes back',
+    async work(swarm) {
+      const former = await memberOf(swarm, 'Leader');
+      const [task] = await swarm.containers(former);
+      await task?.node.docker('pause', task.id);
+      await until(async () => {
+        const primary = await swarm.primary();
+        return primary !== undefined && `postgres-${primary}` !== former;
+      }, BOUND_MS);
+      await task?.node.docker('unpause', task.id);
+      return [];
+    },
+  },
+];
+
+/** What visitors of all nodes see while a fault happens. */
+export async function runFault(swarm: Nodes, fault: Fault): Promise<Result> {
+  await swarm.whole();
+  const before = await swarm.primary();
+  const [first = ''] = swarm.addresses;
+  await until(async () => (await fetch(`${first}/resetcounter`)).ok);
+  // A client that never hears from a node gives up, which is no answer later than the bound.
+  const loads = swarm.addresses.map((address) => new Load(address, CLIENTS, BOUND_MS + 5000));
+  await until(() => loads.every((load) => load.sent > 100));
+  const since = performance.now();
+  let primaryS: number | undefined;
+  const watch = new AbortController();
+  const watching = (async () => {
+    while (!watch.signal.aborted && primaryS === undefined) {
+      const primary = await swarm.primary();
+      if (primary !== undefined && primary !== before) primaryS = (performance.now() - since) / 1000;
+      await sleep(500);
+    }
+  })();
+  let lost: Host[] = [];
+  try {
+    lost = await fault.work(swarm);
+    await swarm.whole();
+  } finally {
+    watch.abort();
+    await Promise.all([watching, ...loads.map((load) => load.stop())]);
+  }
+  const served = loads.filter((_, index) => !lost.includes(swarm.nodes[index] as Host));
+  const operations = served.flatMap((load) => load.operations);
+  const normal = normalAgain({ operations }, since);
+  return {
+    name: fault.name,
+    ...check(
+      loads.flatMap((load) => load.operations),
+      { count: await settledCount(swarm), surplus: Number.POSITIVE_INFINITY },
+    ),
+    errors: served.flatMap((load) => load.errors),
+    slowestMs: Math.max(...operations.map(({ invoked, completed }) => completed - invoked)),
+    normalS: ((normal ?? Number.NaN) - since) / 1000,
+    primaryS,
+  };
+}
+
+/** What is wrong with it; nothing if it is as promised. */
+export function blame({ duplicates, inversions, lost, underCount, errors, slowestMs }: Result): string[] {
+  return [
+    ...Object.entries({ duplicates, inversions, lost, underCount })
+      .filter(([, n]) => n > 0)
+      .map(([name, n]) => `${n} ${name}`),
+    ...new Set(errors),
+    ...(slowestMs > BOUND_MS ? [`an answer took ${Math.round(slowestMs)} ms`] : []),
+  ];
+}

@@ -1,0 +1,186 @@
+/** A Swarm of three nodes, which are hosts of their own on this machine, and the stack on it. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Checkout, type Ended, ended } from '../../support/checkout.ts';
+import { until } from '../../support/faults.ts';
+import { Host } from '../../support/host.ts';
+import { Switch } from '../../support/switch.ts';
+import { CHECKOUT } from '../../support/this-checkout.ts';
+
+/** What `patronictl list` says of a member of Postgres. */
+export interface Member {
+  name: string;
+  role: 'Leader' | 'Sync Standby' | 'Replica';
+  state: string;
+  timeline: number;
+}
+
+export class Nodes implements AsyncDisposable {
+  readonly nodes: Host[];
+  readonly name = `swarm-${CHECKOUT}`;
+  readonly #network: Switch;
+  readonly #checkout: Checkout;
+
+  private constructor(nodes: Host[], network: Switch, checkout: Checkout) {
+    this.nodes = nodes;
+    this.#network = network;
+    this.#checkout = checkout;
+  }
+
+  /** Three managers, and nothing on them. */
+  static async boot(): Promise<Nodes> {
+    const network = await Switch.start();
+    const nodes = await Promise.all([1, 2, 3].map((n) => Host.boot(`node${n}-${CHECKOUT}`, network.port(n))));
+    const itself = new Nodes(nodes, network, await Checkout.copy());
+    await Promise.all(nodes.map((node) => itself.startEngine(node)));
+    const [first, ...others] = nodes;
+    if (!first) throw new Error('there is no node');
+    await first.docker('swarm', 'init', '--advertise-addr', first.port.address);
+    const token = (await first.docker('swarm', 'join-token', '--quiet', 'manager')).trim();
+    for (const node of others) await node.docker('swarm', 'join', '--token', token, first.port.address);
+    return itself;
+  }
+
+  async startEngine(node: Host): Promise<void> {
+    await node.startEngine('swarm/daemon.json');
+  }
+
+  /** A node that has lost power is back. */
+  async bootAgain(node: Host): Promise<void> {
+    await node.boot();
+    await this.startEngine(node);
+  }
+
+  /** Changes a source of the copy that is deployed. Returns how to undo it. */
+  async edit(file: string, from: string, to: string): Promise<() => Promise<void>> {
+    const path = join(this.path, file);
+    const text = await readFile(path, 'utf8');
+    if (!text.includes(from)) throw new Error(`${file} has no '${from}'`);
+    await writeFile(
+      path,
+      text.replace(from, () => to),
+    );
+    return () => writeFile(path, text);
+  }
+
+  /** Where visitors find the nodes. */
+  get addresses(): string[] {
+    return this.nodes.map((node) => node.address);
+  }
+
+  get path(): string {
+    return this.#checkout.path;
+  }
+
+  /** Runs a task of `./stack swarm`. */
+  async stack(task: string, settings: NodeJS.ProcessEnv = {}): Promise<Ended> {
+    const env = {
+      ...process.env,
+      COMPOSE_PROJECT_NAME: this.name,
+      HTTP_PORT: '80',
+      SWARM_NODES: this.nodes.map(({ engine }) => engine).join(' '),
+      // This kernel may lack ESP.
+      SWARM_ENCRYPTION: 'off',
+      ...settings,
+    };
+    return ended('./stack', ['swarm', ...task.split(' ')], this.path, env);
+  }
+
+  /** As stack(). @throws unless it ends well */
+  async does(task: string, settings: NodeJS.ProcessEnv = {}): Promise<string> {
+    const { code, stdout, stderr } = await this.stack(task, settings);
+    if (code !== 0) throw new Error(`./stack swarm ${task} ended with ${code}:\n${stdout}${stderr}`);
+    return stdout + stderr;
+  }
+
+  /** A manager that answers. */
+  async manager(): Promise<Host> {
+    for (const node of this.nodes) {
+      const control = node.docker('info', '--format', '{{.Swarm.ControlAvailable}}');
+      if ((await control.catch(() => '')).trim() === 'true') return node;
+    }
+    throw new Error('no manager answers');
+  }
+
+  /** The containers of a service's tasks: on which node, and which. */
+  async containers(service: string): Promise<{ node: Host; id: string }[]> {
+    const filters = ['--filter', `label=com.docker.swarm.service.name=${this.name}_${service}`];
+    const found = this.nodes.map(async (node) => {
+      const ids = await node.docker('ps', '--quiet', ...filters).catch(() => '');
+      return ids
+        .split('\n')
+        .filter(Boolean)
+        .map((id) => ({ node, id }));
+    });
+    return (await Promise.all(found)).flat();
+  }
+
+  /** Runs a command in one container of a service: what it wrote. */
+  async inside(service: string, ...command: string[]): Promise<string> {
+    const [task] = await this.containers(service);
+    if (!task) throw new Error(`${service} does not run`);
+    return task.node.docker('exec', task.id, ...command);
+  }
+
+  /** The members of Postgres, as one that answers sees them. */
+  async members(): Promise<Member[]> {
+    for (const n of [1, 2, 3]) {
+      const list = ['patronictl', '--config-file', '/tmp/patroni.yml', 'list', '--format', 'json'];
+      const json = await this.inside(`postgres-${n}`, ...list).catch(() => '');
+      if (json === '') continue;
+      return JSON.parse(json).map((member: Record<string, unknown>) => ({
+        name: member.Member,
+        role: member.Role,
+        state: member.State,
+        timeline: member.TL,
+      }));
+    }
+    return [];
+  }
+
+  /** The number of the primary and of its node: postgres-2 is on the second. */
+  async primary(): Promise<number | undefined> {
+    const leader = (await this.members()).find(({ role, state }) => role === 'Leader' && state === 'running');
+    return leader && Number(leader.name.at(-1));
+  }
+
+  /** What the primary says on one query, as the superuser. */
+  async sql(query: string): Promise<string> {
+    const primary = await this.primary();
+    return (await this.inside(`postgres-${primary}`, 'psql', '-Atc', query)).trim();
+  }
+
+  /** When all is as it was deployed: every task runs, and Postgres has a primary and two standbys, one of them synchronous. */
+  async whole(replicas = 3): Promise<void> {
+    await until(async () => {
+      const roles = (await this.members()).filter(({ state }) => /^(running|streaming)$/.test(state));
+      if (
+        roles
+          .map(({ role }) => role)
+          .toSorted()
+          .join() !== 'Leader,Replica,Sync Standby'
+      )
+        return false;
+      const counts = await Promise.all(['web', 'nginx', 'redis'].map((service) => this.containers(service)));
+      return counts.map(({ length }) => length).join() === `${replicas},3,1`;
+    }, 180_000);
+  }
+
+  /** What an engine says of itself where something failed. */
+  async report(): Promise<string> {
+    const manager = await this.manager();
+    const tasks = await manager.docker('stack', 'ps', '--no-trunc', this.name).catch(String);
+    const logs = await Promise.all(
+      [1, 2, 3].map((n) =>
+        manager.docker('service', 'logs', '--tail', '30', `${this.name}_postgres-${n}`).catch(String),
+      ),
+    );
+    return [tasks, ...logs].join('\n');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node[Symbol.asyncDispose]()));
+    await this.#network[Symbol.asyncDispose]();
+    await this.#checkout[Symbol.asyncDispose]();
+  }
+}
