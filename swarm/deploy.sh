@@ -14,90 +14,87 @@ cd "$(dirname "$0")/.."
 . swarm/images.sh
 # shellcheck source=swarm/rollout.sh
 . swarm/rollout.sh
+# shellcheck source=swarm/stores.sh
+. swarm/stores.sh
 
-exists() { swarm service inspect "${NAME}_$1" > /dev/null 2>&1; }
-
-# Three nodes keep the data, those that SWARM_NODES names first: docs/swarm.md tells how to replace one.
-label_nodes() {
-  _n=0
-  for _at in $SWARM_NODES; do
-    _n=$((_n + 1))
-    [ $_n -le 3 ] || break
-    [ -z "$(swarm node ls --filter "node.label=store=$_n" --quiet)" ] || continue
-    swarm node update --label-add "store=$_n" "$(at "$_at" info --format '{{.Swarm.NodeID}}')" > /dev/null
-  done
-  [ $_n -ge 3 ] || die 'SWARM_NODES names fewer than three nodes: Postgres needs three, or SWARM_POSTGRES=single'
+# Lays a file over the stack, with a secret of what a setting's file holds. Usage: lay FILE SECRET SETTING FILE_OF_SETTING
+lay() {
+  _secret=$(secret_of "$3" "$2" "$4")
+  export "$(upper "$2")_SECRET=$_secret"
+  files="$files $1"
 }
 
-# Until the cluster has a primary, a synchronous standby and another one.
-await_cluster() {
-  _ends=$(($(date +%s) + LIMIT_S))
-  until in_primary patronictl --config-file /tmp/patroni.yml list --format tsv > "$TMP/cluster" 2>&1 &&
-    [ "$(grep -cE '	(Leader|Sync Standby|Quorum Standby|Replica)	(running|streaming)	' "$TMP/cluster")" = 3 ] &&
-    grep -q '	Sync Standby	streaming' "$TMP/cluster"; do
-    [ "$(date +%s)" -lt "$_ends" ] || die "Postgres is not complete after $LIMIT_S s:
-$(cat "$TMP/cluster")"
-    sleep 1
-  done
-}
-
-deploy_three() {
-  label_nodes
-  # Each word is a service.
-  # shellcheck disable=SC2086
-  if ! exists postgres-1; then
-    apply $STORES
-    await $STORES
-    await_cluster
-  else
-    for _store in $STORES; do
-      apply "$_store"
-      await "$_store"
-      await_cluster
-    done
-  fi
-  in_primary prepare.sh
-}
+[ $# = 0 ] || die 'swarm deploy takes no arguments: .env has its settings.'
+DEPLOY=$(date -u +%Y%m%dT%H%M%SZ)
+export DEPLOY
+files=docker-stack database=''
+case "$SWARM_POSTGRES" in
+three) files="$files postgres" database=patroni ;;
+single) files="$files single-postgres" database=postgres ;;
+external) lay external-postgres database-url SWARM_DATABASE_URL_FILE "$SWARM_DATABASE_URL_FILE" ;;
+*) die "SWARM_POSTGRES is '$SWARM_POSTGRES': give three, single or external." ;;
+esac
+[ -z "$SWARM_REDIS_URL_FILE" ] || lay external-redis redis-url SWARM_REDIS_URL_FILE "$SWARM_REDIS_URL_FILE"
+[ -z "$SWARM_CA_FILE" ] || lay authority authority SWARM_CA_FILE "$SWARM_CA_FILE"
+# Its directory, or the file itself.
+[ ! -f "$RESET_TOKEN_FILE/token" ] || RESET_TOKEN_FILE=$RESET_TOKEN_FILE/token
+[ -z "$RESET_TOKEN_FILE" ] || lay reset-token reset-token RESET_TOKEN_FILE "$RESET_TOKEN_FILE"
+case "$SWARM_ENCRYPTION" in
+on) files="$files encryption" ;;
+off) ;;
+*) die "SWARM_ENCRYPTION is '$SWARM_ENCRYPTION': give on or off." ;;
+esac
+for name in postgres web replication; do
+  [ "$SWARM_POSTGRES" = external ] || held=$(password $name-password)
+  export "$(upper "$name")_PASSWORD_SECRET=${held:-}"
+done
 
 step 'Building'
-export DEPLOY
-DEPLOY=$(date -u +%Y%m%dT%H%M%SZ)
-host/build.sh web nginx migrate > "$TMP/build" 2>&1 || die "the build failed: $(tail -n 3 "$TMP/build")"
-WEB=$(named "$NAME-web") NGINX=$(named "$NAME-nginx") MIGRATE=$(named "$NAME-migrate")
-REDIS=$(named "$(base_images | sed -n 's/^REDIS_IMAGE //p')")
-export WEB NGINX MIGRATE REDIS
-images="$WEB $NGINX $MIGRATE $REDIS"
-case "$SWARM_POSTGRES" in
-three)
-  compose build patroni > "$TMP/build" 2>&1 || die "the build of Patroni failed: $(tail -n 3 "$TMP/build")"
-  export PATRONI
-  PATRONI=$(named "$NAME-patroni")
-  images="$images $PATRONI"
-  ;;
-*) die "SWARM_POSTGRES is '$SWARM_POSTGRES': give three" ;;
-esac
-step 'Handing out the images'
+base=$(base_images | sed -n 's/^POSTGRES_IMAGE //p')
+# A stand-in is of Debian, as Patroni's image needs it.
+! is_stand_in "$base" || export SWARM_POSTGRES_IMAGE="$base"
+# Empty: none.
 # shellcheck disable=SC2086
-hand_out $images || die 'a node does not take the images, see above.'
+host/build.sh web nginx migrate $database > "$TMP/build" 2>&1 || die "the build failed: $(tail -n 3 "$TMP/build")"
+images=''
+for service in web nginx migrate $database; do
+  image=$(named "$NAME-$service")
+  export "$(upper "$service")=$image"
+  images="$images $image"
+done
+REDIS=$(named "$(base_images | sed -n 's/^REDIS_IMAGE //p')")
+export REDIS
+step 'Handing out the images'
+# Each word is an image.
+# shellcheck disable=SC2086
+hand_out $images "$REDIS" || die 'a node does not take the images, see above.'
 
-step 'Deploying Postgres'
-POSTGRES_PASSWORD_SECRET=$(password postgres-password) WEB_PASSWORD_SECRET=$(password web-password)
-REPLICATION_PASSWORD_SECRET=$(password replication-password)
-export POSTGRES_PASSWORD_SECRET WEB_PASSWORD_SECRET REPLICATION_PASSWORD_SECRET
-set -- --compose-file swarm/docker-stack.yml --compose-file swarm/postgres.yml
-[ "$SWARM_ENCRYPTION" = off ] || set -- "$@" --compose-file swarm/encryption.yml
+set --
+for file in $files; do set -- "$@" --compose-file "swarm/$file.yml"; done
 docker stack config "$@" > "$TMP/stack.yml" || die 'swarm/*.yml cannot be used, see above.'
-deploy_three
 
-step 'Migrating'
-swarm service rm "${NAME}_migrate" > /dev/null 2>&1 || true
-apply redis migrate
-await redis
-await_job migrate
+step 'Deploying the stores'
+if [ -n "$SWARM_REDIS_URL_FILE" ]; then
+  swarm service rm "${NAME}_redis" > /dev/null 2>&1 || true
+else
+  apply redis
+  await redis
+fi
+case "$SWARM_POSTGRES" in
+three) deploy_three ;;
+single) deploy_single ;;
+esac
+if [ "$SWARM_POSTGRES" != external ]; then
+  step 'Migrating'
+  # A job runs once.
+  swarm service rm "${NAME}_migrate" > /dev/null 2>&1 || true
+  apply migrate
+  await_job migrate
+fi
 step 'Deploying web and NGINX'
 apply web nginx
 await web nginx
 remove_former_secrets
 # shellcheck disable=SC2086
-remove_former_images $images
+remove_former_images $images "$REDIS"
 say "The stack serves at port $HTTP_PORT of every node."

@@ -2,21 +2,22 @@
 # What the scripts of this folder share; sourced by them, in the folder of docker-compose.yml, after host/lib.sh.
 
 STORES='etcd-1 etcd-2 etcd-3 postgres-1 postgres-2 postgres-3'
+export COMPOSE_FILE=docker-compose.yml:swarm/images.yml
 NAME=$(project)
 TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
 
+# The name of a variable. Usage: upper NAME
+upper() { echo "$1" | tr '[:lower:]-' '[:upper:]_'; }
 step() { say "==> $*"; }
-compose() { docker compose --file docker-compose.yml --file swarm/images.yml "$@"; }
 
 # The settings of .env and the environment, as Compose has them.
 while IFS=' ' read -r name value; do
   value=${value#\"}
   export "${name%:}=${value%\"}"
 done << END
-$(COMPOSE_PROJECT_NAME=$NAME compose config | sed -n '/^x-settings:$/,/^[^ ]/s/^  \([A-Z_]*: \)/\1/p')
+$(docker compose config | sed -n '/^x-settings:$/,/^[^ ]/s/^  \([A-Z_]*: \)/\1/p')
 END
-export COMPOSE_PROJECT_NAME="$NAME"
 
 # Docker on one node. Usage: at NODE docker-argument...
 at() {

@@ -26,6 +26,12 @@ password() {
   head -c 24 /dev/urandom | base64 | tr '+/' '-_' | secret "$1"
 }
 
+# The same, of the file that a setting names. Usage: secret_of SETTING SECRET FILE
+secret_of() {
+  { [ -f "$3" ] && [ -s "$3" ]; } || die "$1 names '$3', which is no file that holds something: write the value into it."
+  secret "$2" < "$3"
+}
+
 # Removes what no service uses any more: Swarm refuses to remove the others.
 remove_former_secrets() {
   swarm secret ls --filter "name=${NAME}_" --quiet | while read -r _id; do swarm secret rm "$_id" > /dev/null 2>&1 || true; done
