@@ -34,7 +34,7 @@ single) files="$files single-postgres" database=postgres ;;
 external) lay external-postgres database-url SWARM_DATABASE_URL_FILE "$SWARM_DATABASE_URL_FILE" ;;
 *) die "SWARM_POSTGRES is '$SWARM_POSTGRES': give three, single or external." ;;
 esac
-[ -z "$SWARM_REDIS_URL_FILE" ] || lay external-redis redis-url SWARM_REDIS_URL_FILE "$SWARM_REDIS_URL_FILE"
+if [ -z "$SWARM_REDIS_URL_FILE" ]; then files="$files redis"; else lay external-redis redis-url SWARM_REDIS_URL_FILE "$SWARM_REDIS_URL_FILE"; fi
 [ -z "$SWARM_CA_FILE" ] || lay authority authority SWARM_CA_FILE "$SWARM_CA_FILE"
 # Its directory, or the file itself.
 [ ! -f "$RESET_TOKEN_FILE/token" ] || RESET_TOKEN_FILE=$RESET_TOKEN_FILE/token
