@@ -1,6 +1,7 @@
 #!/bin/sh
 # Writes a backup of the database, whole or not at all, and removes all but the newest BACKUP_KEEP (7) of its kind.
-# Usage: ops/backup.sh [--dump] [DIR]          by default into the project's folder backups
+# Usage: ops/backup.sh [--swarm] [--dump] [DIR]          by default into the project's folder backups
+#   --swarm: of the stack on the Swarm
 #   a base backup, from which ./stack restore goes on to any moment in the archive (compose/backup.yml)
 #   --dump: SQL of the database, which later versions of Postgres read too
 set -eu
@@ -11,6 +12,11 @@ cd "$(dirname "$0")/.."
 # shellcheck source=ops/lib.sh
 . ops/lib.sh
 
+if [ "${1:-}" = --swarm ]; then
+  shift
+  # shellcheck source=swarm/lib.sh
+  . swarm/lib.sh
+fi
 kind=base suffix=tar.gz
 [ "${1:-}" != --dump ] || { kind=dump suffix=sql.gz && shift; }
 case "$#${1:-}" in 0 | 1[!-]*) ;; *) die "backup takes --dump, then a folder: not '$*'." ;; esac
@@ -28,15 +34,15 @@ trap 'exit 130' INT TERM HUP
 # A link is followed. Parts are of backups that were killed.
 find "$directory/" -maxdepth 1 -name "$kind-*.part" -mtime +0 -exec rm {} +
 
-in_postgres() { docker compose exec -T postgres "$@"; }
-postgres=$(running postgres)
-[ -n "$postgres" ] || die 'no backup was written: Postgres does not run.'
+find_postgres || die 'no backup was written: Postgres does not run.'
+in_postgres() { engine exec -i "$PG_CONTAINER" "$@"; }
 
 if [ $kind = base ]; then
   in_postgres backup.sh base "$name" > "$part" || die 'no backup was written: see above.'
   # What is on the disk, against the sums that Postgres made while it read. /archive is an empty volume here.
-  docker run --rm --interactive --network none --read-only --cap-drop ALL --tmpfs /tmp:mode=1777 --volume /archive \
-    --entrypoint restore.sh "$(field '{{.Image}}' "$postgres")" check < "$part" ||
+  image=$(engine inspect --format '{{.Image}}' "$PG_CONTAINER")
+  engine run --rm --interactive --network none --read-only --cap-drop ALL --tmpfs /tmp:mode=1777 --volume /archive \
+    --entrypoint restore.sh "$image" check < "$part" ||
     die 'no backup was written: what arrived is not what Postgres sent.'
 else
   in_postgres backup.sh dump | gzip > "$part"

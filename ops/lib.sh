@@ -41,6 +41,13 @@ containers() {
 }
 has_journal() { docker inspect "$JOURNAL" > /dev/null 2>&1; }
 running() { containers "$1" --filter status=running; }
+# The container of Postgres: PG_CONTAINER. On a Swarm it is elsewhere: swarm/lib.sh
+find_postgres() {
+  PG_CONTAINER=$(running postgres)
+  [ -n "$PG_CONTAINER" ]
+}
+# Docker where Postgres runs.
+engine() { docker "$@"; }
 
 # Usage: field TEMPLATE CONTAINER
 field() { docker inspect --format "$1" "$2"; }

@@ -19,7 +19,7 @@ version=$(major_version)
 start() {
   printf 'local all all trust\n' > /tmp/hba.conf
   pg_ctl --pgdata "$1" --log "$LOG" --wait --timeout "$LIMIT" --silent start \
-    --options "-c listen_addresses= -c unix_socket_directories=/tmp -c hba_file=/tmp/hba.conf ${2:-}" > /tmp/pg_ctl 2>&1 || return 1
+    --options "-c listen_addresses= -c port=${PGPORT:-5432} -c unix_socket_directories=/tmp -c hba_file=/tmp/hba.conf ${2:-}" > /tmp/pg_ctl 2>&1 || return 1
   # pg_ctl takes a server that recovers for one that is ready.
   _tries=$((LIMIT * 5))
   until run_sql --dbname postgres --command ''; do

@@ -43,16 +43,19 @@ done
 # The container of a service's task on a node. Usage: container NODE SERVICE
 container() { at "$1" ps --quiet --filter "label=com.docker.swarm.service.name=${NAME}_$2" --filter status=running | head -n 1; }
 
-# Runs a command in the primary's container. Usage: in_primary COMMAND [argument...]
-in_primary() {
-  for _at in $REACHED; do
+# The Postgres that takes writes: PG_NODE and PG_CONTAINER. Usage: find_postgres
+find_postgres() {
+  for PG_NODE in $REACHED; do
+    PG_CONTAINER=$(container "$PG_NODE" postgres)
+    [ -z "$PG_CONTAINER" ] || return 0
     for _member in postgres-1 postgres-2 postgres-3; do
-      _id=$(container "$_at" $_member)
-      [ -n "$_id" ] || continue
-      _status=0
-      at "$_at" exec -i "$_id" in-primary.sh "$@" || _status=$?
-      [ $_status = 3 ] || return $_status
+      PG_CONTAINER=$(container "$PG_NODE" $_member)
+      # Patroni answers with 200 if this one is the primary.
+      [ -z "$PG_CONTAINER" ] || ! engine exec "$PG_CONTAINER" curl --noproxy '*' --silent --fail --output /dev/null --max-time 3 \
+        http://127.0.0.1:8008/primary || return 0
     done
   done
-  return 3
+  return 1
 }
+engine() { at "$PG_NODE" "$@"; }
+in_postgres() { find_postgres && engine exec -i "$PG_CONTAINER" "$@"; }

@@ -13,4 +13,4 @@ swarm node ls
 echo
 swarm stack services "$NAME"
 echo
-in_primary patronictl --config-file /tmp/patroni.yml list || die 'Postgres has no primary that a reachable node knows.'
+in_postgres patronictl --config-file /tmp/patroni.yml list || die 'Postgres has no primary that a reachable node knows.'

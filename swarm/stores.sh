@@ -19,7 +19,7 @@ label_nodes() {
 # Until the cluster has a primary, a synchronous standby and a third member.
 await_cluster() {
   _ends=$(($(date +%s) + LIMIT_S))
-  until in_primary patronictl --config-file /tmp/patroni.yml list --format tsv > "$TMP/cluster" 2>&1 &&
+  until in_postgres patronictl --config-file /tmp/patroni.yml list --format tsv > "$TMP/cluster" 2>&1 &&
     [ "$(grep -cE '	(running|streaming)	' "$TMP/cluster")" = 3 ] && grep -q '	Sync Standby	' "$TMP/cluster"; do
     [ "$(date +%s)" -lt "$_ends" ] || die "Postgres is not complete after $LIMIT_S s:
 $(cat "$TMP/cluster")"
@@ -43,7 +43,7 @@ deploy_three() {
     await "$_store"
     await_cluster
   done
-  in_primary prepare.sh || die 'the roles of Postgres could not be set right, see above.'
+  in_postgres prepare.sh || die 'the roles of Postgres could not be set right, see above.'
 }
 
 deploy_single() {
