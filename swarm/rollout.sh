@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Deploys some services of the stack and waits for them. Sourced after lib.sh; $TMP/stack.yml is the whole stack.
 
-LIMIT_S=${DEPLOY_TIMEOUT:-600} # for all tasks of a service (seconds)
+LIMIT_S=${DEPLOY_TIMEOUT:-300} # for all tasks of a service (seconds)
 
 # The stack with these services alone, in Docker's own order and indentation. Usage: only SERVICE...
 only() {

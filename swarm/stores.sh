@@ -1,8 +1,6 @@
 # shellcheck shell=sh
 # Postgres on the Swarm. Sourced after rollout.sh.
 
-exists() { swarm service inspect "${NAME}_$1" > /dev/null 2>&1; }
-
 # The first nodes of SWARM_NODES keep the data. docs/swarm.md tells how to replace one. Usage: label_nodes HOW_MANY
 label_nodes() {
   _n=0
@@ -29,20 +27,22 @@ $(cat "$TMP/cluster")"
 
 deploy_three() {
   label_nodes 3
-  # None of the members of etcd is of use before two are there.
-  # Each word is a service.
-  # shellcheck disable=SC2086
-  if ! exists postgres-1; then
+  if find_postgres; then
+    # One after the other, so that two are always there.
+    for _store in $STORES; do
+      apply "$_store"
+      await "$_store"
+      await_cluster
+    done
+  else
+    # At a first start, or after one that failed: no member is of use before two are there.
+    # Each word is a service.
+    # shellcheck disable=SC2086
     apply $STORES
+    # shellcheck disable=SC2086
     await $STORES
     await_cluster
   fi
-  # One after the other, so that two are always there.
-  for _store in $STORES; do
-    apply "$_store"
-    await "$_store"
-    await_cluster
-  done
   in_postgres prepare.sh || die 'the roles of Postgres could not be set right, see above.'
 }
 

@@ -5,7 +5,7 @@ import { Checkout, type Ended, ended } from '../../support/checkout.ts';
 import { until } from '../../support/faults.ts';
 import { Host } from '../../support/host.ts';
 import { Switch } from '../../support/switch.ts';
-import { CHECKOUT } from '../../support/this-checkout.ts';
+import { CHECKOUT, ROOT } from '../../support/this-checkout.ts';
 
 /** What `patronictl list` says of a member of Postgres. */
 export interface Member {
@@ -42,7 +42,7 @@ export class Nodes implements AsyncDisposable {
   }
 
   async startEngine(node: Host): Promise<void> {
-    await node.startEngine('swarm/daemon.json');
+    await node.startEngine(join(ROOT, 'swarm/daemon.json'));
   }
 
   /** A node that has lost power is back. */
