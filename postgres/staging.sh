@@ -15,11 +15,12 @@ refuse() {
 
 version=$(major_version)
 
-# Starts a server that only this script reaches, and waits until it is done with recovery. Usage: start DIRECTORY "option..."
+# Starts a server that only this script reaches, and waits until it is done with recovery. No standby follows it, so none is waited for,
+# whatever the data's own settings say. Usage: start DIRECTORY "option..."
 start() {
   printf 'local all all trust\n' > /tmp/hba.conf
   pg_ctl --pgdata "$1" --log "$LOG" --wait --timeout "$LIMIT" --silent start \
-    --options "-c listen_addresses= -c port=${PGPORT:-5432} -c unix_socket_directories=/tmp -c hba_file=/tmp/hba.conf ${2:-}" > /tmp/pg_ctl 2>&1 || return 1
+    --options "-c listen_addresses= -c port=${PGPORT:-5432} -c synchronous_standby_names= -c unix_socket_directories=/tmp -c hba_file=/tmp/hba.conf ${2:-}" > /tmp/pg_ctl 2>&1 || return 1
   # pg_ctl takes a server that recovers for one that is ready.
   _tries=$((LIMIT * 5))
   until run_sql --dbname postgres --command ''; do

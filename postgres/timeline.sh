@@ -58,6 +58,6 @@ left_behind() {
 # The last segment that recovery applied, if the archive has later ones. Usage: hole ARCHIVE TIMELINE LAST_POSITION
 hole() {
   _segment=$(digits "$2")$(printf '%08X%08X' $((0x${3%/*})) $((0x${3#*/} >> 24)))
-  _last=$(find "$1" -name "$(digits "$2")????????????????.gz" | sed 's,.*/,,; s,\.gz$,,' | sort | tail -n 1)
+  _last=$(find "$1" -name "$(digits "$2")????????????????.gz" 2> /dev/null | sed 's,.*/,,; s,\.gz$,,' | sort | tail -n 1)
   [ "$(printf '%s\n' "$_segment" "$_last" | sort | tail -n 1)" = "$_segment" ] || echo "$_segment"
 }

@@ -5,7 +5,7 @@ run_sql() { psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STO
 
 [ -n "$(run_sql --dbname postgres --command "SELECT datname FROM pg_database WHERE datname = '$POSTGRES_DB'")" ] ||
   createdb --maintenance-db postgres "$POSTGRES_DB"
-export PGOPTIONS="-c stack.role=$APPLICATION_ROLE -c stack.owner=$POSTGRES_USER"
+export PGOPTIONS="-c client_min_messages=warning -c stack.role=$APPLICATION_ROLE -c stack.owner=$POSTGRES_USER"
 run_sql --file /docker-entrypoint-initdb.d/roles.sql
 # Patroni's own role. Its password may have changed with the secret.
 run_sql << 'SQL'

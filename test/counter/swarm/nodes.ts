@@ -89,7 +89,9 @@ export class Nodes implements AsyncDisposable {
   /** As stack(). @throws unless it ends well */
   async does(task: string, settings: NodeJS.ProcessEnv = {}): Promise<string> {
     const { code, stdout, stderr } = await this.stack(task, settings);
-    if (code !== 0) throw new Error(`./stack swarm ${task} ended with ${code}:\n${stdout}${stderr}`);
+    if (code !== 0) {
+      throw new Error(`./stack swarm ${task} ended with ${code}:\n${stdout}${stderr}\n${await this.report()}`);
+    }
     return stdout + stderr;
   }
 
