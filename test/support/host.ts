@@ -80,6 +80,18 @@ export class Host implements AsyncDisposable {
     await this.#dockerdEnds();
   }
 
+  /** No packet gets from it to these, or back, and nobody is told. Returns how to undo it. */
+  async cutOffFrom(others: Host[]): Promise<() => Promise<void>> {
+    const change = async (how: '--insert' | '--delete') => {
+      for (const { port } of others) {
+        await this.#run('iptables', how, 'INPUT', '--source', port.address, '--jump', 'DROP');
+        await this.#run('iptables', how, 'OUTPUT', '--destination', port.address, '--jump', 'DROP');
+      }
+    };
+    await change('--insert');
+    return () => change('--delete');
+  }
+
   /** What a command to its engine writes to stdout. */
   async docker(...args: string[]): Promise<string> {
     return (await run('docker', ['--host', this.engine, ...args], { maxBuffer: 64 * 2 ** 20 })).stdout;

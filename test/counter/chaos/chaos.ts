@@ -318,7 +318,7 @@ export async function settledCount(stack: Pick<Stack, 'sql'>): Promise<number> {
 }
 
 /** When the last answer came that was not normal, before the first hundred in a row that were; if none was, `since`. */
-export function normalAgain(load: Pick<Load, 'operations'>, since: number): number | undefined {
+export function normalAgain(load: Load, since: number): number | undefined {
   const answers = load.operations
     .filter(({ completed }) => completed > since && completed < Number.POSITIVE_INFINITY)
     .toSorted((a, b) => a.completed - b.completed);

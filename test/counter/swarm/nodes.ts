@@ -90,7 +90,9 @@ export class Nodes implements AsyncDisposable {
   async does(task: string, settings: NodeJS.ProcessEnv = {}): Promise<string> {
     const { code, stdout, stderr } = await this.stack(task, settings);
     if (code !== 0) {
-      throw new Error(`./stack swarm ${task} ended with ${code}:\n${stdout}${stderr}\n${await this.report()}`);
+      throw new Error(
+        `./stack swarm ${task} ended with ${code}:\n${stdout}${stderr}\n${await this.report()}`,
+      );
     }
     return stdout + stderr;
   }
@@ -168,16 +170,14 @@ export class Nodes implements AsyncDisposable {
     }, 180_000);
   }
 
-  /** What an engine says of itself where something failed. */
+  /** What the Swarm says of itself where something failed: tasks that ended, and the members of Postgres. */
   async report(): Promise<string> {
-    const manager = await this.manager();
-    const tasks = await manager.docker('stack', 'ps', '--no-trunc', this.name).catch(String);
-    const logs = await Promise.all(
-      [1, 2, 3].map((n) =>
-        manager.docker('service', 'logs', '--tail', '30', `${this.name}_postgres-${n}`).catch(String),
-      ),
-    );
-    return [tasks, ...logs].join('\n');
+    const format = '{{.Name}} {{.DesiredState}} {{.CurrentState}} {{.Error}}';
+    const tasks = await (await this.manager())
+      .docker('stack', 'ps', '--format', format, this.name)
+      .catch(String);
+    const failed = tasks.split('\n').filter((line) => !/ (Running Running|Complete Complete)/.test(line));
+    return [...failed, JSON.stringify(await this.members())].join('\n');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

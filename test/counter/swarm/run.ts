@@ -20,7 +20,7 @@ for (const fault of FAULTS.filter(({ name }) => name.includes(text))) {
     const seconds = [slowestMs / 1000, normalS].map((s) => s.toFixed(1));
     lines.push([fault.name, ...figures, ...seconds, primaryS?.toFixed(1) ?? '-']);
     console.error(`  ${lines.at(-1)?.slice(1).join(' ')}`);
-    for (const wrong of blame(result)) throw new Error(wrong);
+    for (const wrong of blame(fault, result)) throw new Error(wrong);
   } catch (error) {
     console.error(error, await swarm.report());
     process.exitCode = 1;
