@@ -2,10 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../../support/faults.ts';
 import type { Host } from '../../support/host.ts';
+import type { Nodes } from '../../support/nodes.ts';
 import { settledCount } from '../chaos/chaos.ts';
 import { Load } from '../chaos/load.ts';
 import { check, type Verdict } from '../checker.ts';
-import type { Nodes } from './nodes.ts';
 
 /** At each node. */
 const CLIENTS = 6;

@@ -1,7 +1,7 @@
 /** `npm run swarm -- [TEXT]`: every fault of faults.ts whose name has the text, on three nodes; a table in Markdown. */
 import { markdown } from '../../support/markdown.ts';
+import { Nodes } from '../../support/nodes.ts';
 import { blame, FAULTS, runFault } from './faults.ts';
-import { Nodes } from './nodes.ts';
 
 const [text = ''] = process.argv.slice(2);
 await using swarm = await Nodes.boot();

@@ -3,8 +3,8 @@ import { mkdtempDisposable, readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Nodes } from '../../support/nodes.ts';
 import { blame, FAULTS, runFault } from './faults.ts';
-import { Nodes } from './nodes.ts';
 
 const IN_EVERY_RUN = [
   'an update to an image that never gets ready',

@@ -1,11 +1,11 @@
 /** A Swarm of three nodes, which are hosts of their own on this machine, and the stack on it. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Checkout, type Ended, ended } from '../../support/checkout.ts';
-import { until } from '../../support/faults.ts';
-import { Host } from '../../support/host.ts';
-import { Switch } from '../../support/switch.ts';
-import { CHECKOUT, ROOT } from '../../support/this-checkout.ts';
+import { Checkout, type Ended, ended } from './checkout.ts';
+import { until } from './faults.ts';
+import { Host } from './host.ts';
+import { Switch } from './switch.ts';
+import { CHECKOUT, ROOT } from './this-checkout.ts';
 
 /** What `patronictl list` says of a member of Postgres. */
 export interface Member {
