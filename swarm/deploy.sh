@@ -94,6 +94,7 @@ fi
 step 'Deploying web and NGINX'
 apply web nginx
 await web nginx
+spread web
 remove_former_secrets
 # shellcheck disable=SC2086
 remove_former_images $images "$REDIS"

@@ -59,3 +59,14 @@ await_job() {
   done
   swarm service logs --raw "${NAME}_$1" >&2
 }
+
+# Moves tasks to a node that has none, as one that was away: Swarm leaves running tasks where they are. Usage: spread SERVICE
+spread() {
+  for _at in $REACHED; do
+    [ -z "$(container "$_at" "$1")" ] || continue
+    [ "$(swarm service inspect --format '{{.Spec.Mode.Replicated.Replicas}}' "${NAME}_$1")" -ge "$(echo "$REACHED" | wc -w)" ] || return 0
+    swarm service update --detach --force "${NAME}_$1" > /dev/null
+    await "$1"
+    return 0
+  done
+}

@@ -14,11 +14,11 @@ label_nodes() {
   [ $_n = "$1" ] || die "SWARM_NODES names $_n nodes, and Postgres needs three: name more, or set SWARM_POSTGRES=single."
 }
 
-# Until the cluster has a primary, a synchronous standby and a third member.
+# Until the cluster has a primary and two standbys that follow it, one of them synchronously.
 await_cluster() {
   _ends=$(($(date +%s) + LIMIT_S))
   until in_postgres patronictl --config-file /tmp/patroni.yml list --format tsv > "$TMP/cluster" 2>&1 &&
-    [ "$(grep -cE '	(running|streaming)	' "$TMP/cluster")" = 3 ] && grep -q '	Sync Standby	' "$TMP/cluster"; do
+    [ "$(grep -c '	streaming	' "$TMP/cluster")" = 2 ] && grep -q '	Sync Standby	' "$TMP/cluster"; do
     [ "$(date +%s)" -lt "$_ends" ] || die "Postgres is not complete after $LIMIT_S s:
 $(cat "$TMP/cluster")"
     sleep 1

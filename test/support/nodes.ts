@@ -154,17 +154,18 @@ export class Nodes implements AsyncDisposable {
     return (await this.inside(`postgres-${primary}`, 'psql', '-Atc', query)).trim();
   }
 
+  /** Web runs on every node, as docs/swarm.md says to see to when a node is back. */
+  async spread(): Promise<void> {
+    const nodes = new Set((await this.containers('web')).map(({ node }) => node));
+    if (nodes.size < this.nodes.length) await this.does('deploy');
+  }
+
   /** When all is as it was deployed: every task runs, and Postgres has a primary and two standbys, one of them synchronous. */
   async whole(replicas = 3): Promise<void> {
     await until(async () => {
-      const roles = (await this.members()).filter(({ state }) => /^(running|streaming)$/.test(state));
-      if (
-        roles
-          .map(({ role }) => role)
-          .toSorted()
-          .join() !== 'Leader,Replica,Sync Standby'
-      )
-        return false;
+      const members = (await this.members()).map(({ role, state }) => `${role} ${state}`);
+      const expected = 'Leader running,Replica streaming,Sync Standby streaming';
+      if (members.toSorted().join() !== expected) return false;
       const counts = await Promise.all(['web', 'nginx', 'redis'].map((service) => this.containers(service)));
       return counts.map(({ length }) => length).join() === `${replicas},3,1`;
     }, 180_000);

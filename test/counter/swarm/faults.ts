@@ -224,6 +224,7 @@ export const FAULTS: Fault[] = [
 /** What visitors of all nodes see while a fault happens. */
 export async function runFault(swarm: Nodes, fault: Fault): Promise<Result> {
   await swarm.whole();
+  await swarm.spread();
   const before = await swarm.primary();
   // A client that never hears from a node gives up, which is no answer later than the bound.
   const loads = swarm.addresses.map((address) => new Load(address, CLIENTS, BOUND_MS + 5000));
