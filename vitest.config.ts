@@ -115,6 +115,18 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'swarm',
+          include: ['test/counter/swarm/**/*.test.ts'],
+          // A fail-over takes 20 s, a node is away for 30 s.
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          maxWorkers: AT_A_TIME,
+          sequence: { groupOrder: 6 },
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'example',
           include: ['test/example/**/*.test.ts'],
           // A whole run of tests, in another checkout.

@@ -11,12 +11,12 @@ trap 'rm -rf "$TMP"' EXIT
 upper() { echo "$1" | tr '[:lower:]-' '[:upper:]_'; }
 step() { say "==> $*"; }
 
-# The settings of .env and the environment, as Compose has them.
+# The settings of .env and the environment, and the names of x-names, as Compose has them.
 while IFS=' ' read -r name value; do
   value=${value#\"}
   export "${name%:}=${value%\"}"
 done << END
-$(docker compose config | sed -n '/^x-settings:$/,/^[^ ]/s/^  \([A-Z_]*: \)/\1/p')
+$(docker compose config | sed -n -e '/^x-settings:$/,/^[^ ]/s/^  \([A-Z_]*: \)/\1/p' -e '/^x-names:$/,/^[^ ]/s/^  \([a-z]*: \)/\1/p')
 END
 
 # Docker on one node. Usage: at NODE docker-argument...

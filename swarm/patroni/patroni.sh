@@ -24,7 +24,7 @@ name: postgres-$MEMBER
 restapi:
   listen: 0.0.0.0:8008
   connect_address: postgres-$MEMBER.back.internal:8008
-$(sed "/^postgresql:/a\\
+$(sed -e "s/ OWNER\b/ $POSTGRES_USER/" -e "/^postgresql:/a\\
   connect_address: postgres-$MEMBER.back.internal:5432\\
   data_dir: $PGDATA\\
   bin_dir: $(dirname "$(command -v postgres)")\\

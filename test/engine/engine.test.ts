@@ -40,7 +40,7 @@ async function load(answers: number): Promise<Writers> {
 
 describe('the stack on an engine that goes away', () => {
   beforeAll(async () => {
-    network = await Switch.start();
+    network = await Switch.start(0);
     host = await Host.boot(`host-${CHECKOUT}`, network.port(1));
     await host.startEngine();
     // Where packages can be fetched.

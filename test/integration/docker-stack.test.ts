@@ -16,6 +16,7 @@ interface Service {
   [key: string]: unknown;
 }
 interface Stack {
+  'x-names'?: { database: string; owner: string; role: string };
   services: Record<string, Service>;
   networks: Record<string, { internal?: boolean; driver?: string; driver_opts?: object }>;
 }
@@ -45,9 +46,12 @@ function composed(input: string, env: NodeJS.ProcessEnv, ...files: string[]): St
   );
 }
 
+const compose = composed('', process.env, 'docker-compose.yml');
+
 /** Files of swarm/ as `docker stack deploy` takes them. @throws what it has against them */
 function stack(...names: string[]): Stack {
-  const env = { ...process.env, ...Object.fromEntries(VARIABLES.map((name) => [name, name.toLowerCase()])) };
+  const set = Object.fromEntries(VARIABLES.map((name) => [name, name.toLowerCase()]));
+  const env = { ...process.env, ...set, ...compose['x-names'] };
   const files = names.flatMap((name) => ['--compose-file', `swarm/${name}.yml`]);
   const yaml = execFileSync('docker', ['stack', 'config', ...files], {
     env,
@@ -82,8 +86,6 @@ const alike = (service: Service) => ({
   healthcheck: service.healthcheck && { ...service.healthcheck, test: service.healthcheck.test.slice(0, 3) },
   temporary: temporary(service),
 });
-
-const compose = composed('', process.env, 'docker-compose.yml');
 
 describe('the stack for a Swarm', () => {
   let single: Stack;

@@ -29,7 +29,7 @@ export class Nodes implements AsyncDisposable {
 
   /** Three managers, and nothing on them. */
   static async boot(): Promise<Nodes> {
-    const network = await Switch.start();
+    const network = await Switch.start(1);
     const nodes = await Promise.all([1, 2, 3].map((n) => Host.boot(`node${n}-${CHECKOUT}`, network.port(n))));
     const itself = new Nodes(nodes, network, await Checkout.copy());
     await Promise.all(nodes.map((node) => itself.startEngine(node)));

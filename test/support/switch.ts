@@ -8,33 +8,43 @@ import { CHECKOUT } from './this-checkout.ts';
 const run = promisify(execFile);
 const ip = (...args: string[]) => run('ip', args);
 
-// Addresses that no network uses (RFC 2544), eight for each checkout: the switch's own, the test's, and one for each host.
+// Addresses that no network uses (RFC 2544): of the 16 of each checkout, 8 for each switch. The first is the test's.
 const [third = 0, fourth = 0] = Buffer.from(CHECKOUT, 'hex');
-const address = (n: number) => `198.18.${third}.${(fourth & ~7) + n}`;
-const LINK = `link-${CHECKOUT}`;
 
 /** A switch with a cable to the test, in a network namespace: the rules of the machine's firewall, Docker's own, do not know it. */
 export class Switch implements AsyncDisposable {
   readonly #process: ChildProcess;
+  readonly #n: number;
 
-  private constructor(process: ChildProcess) {
+  private constructor(process: ChildProcess, n: number) {
     this.#process = process;
+    this.#n = n;
   }
 
-  static async start(): Promise<Switch> {
+  /** @param n which switch of this checkout, 0 or 1 */
+  static async start(n: number): Promise<Switch> {
     // The namespace ends with its process, which ends with its stdin, so with this test.
     const process = spawn('unshare', ['--net', 'sh', '-c', 'echo up; exec cat'], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
-    const itself = new Switch(process);
+    const itself = new Switch(process, n);
     await once(process.stdout, 'data');
     await itself.inside('ip', 'link', 'add', 'switch', 'type', 'bridge');
     await itself.inside('ip', 'link', 'set', 'switch', 'up');
-    await ip('link', 'add', LINK, 'type', 'veth', 'peer', 'name', 'test', 'netns', itself.pid);
-    await ip('address', 'add', `${address(1)}/29`, 'dev', LINK);
-    await ip('link', 'set', LINK, 'up');
+    await ip('link', 'add', itself.#link, 'type', 'veth', 'peer', 'name', 'test', 'netns', itself.pid);
+    await ip('address', 'add', `${itself.address(1)}/29`, 'dev', itself.#link);
+    await ip('link', 'set', itself.#link, 'up');
     await itself.connect('test');
     return itself;
+  }
+
+  get #link(): string {
+    return `link${this.#n}-${CHECKOUT}`;
+  }
+
+  /** @param n from 1 to 6 */
+  address(n: number): string {
+    return `198.18.${third}.${(fourth & ~15) + 8 * this.#n + n}`;
   }
 
   get pid(): string {
@@ -58,7 +68,7 @@ export class Switch implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.kill('SIGKILL');
     // The kernel removes the cable together with the namespace.
-    await until(async () => !(await ip('-brief', 'link')).stdout.includes(LINK));
+    await until(async () => !(await ip('-brief', 'link')).stdout.includes(this.#link));
   }
 }
 
@@ -71,7 +81,7 @@ export class Port {
   constructor(its: Switch, n: number) {
     this.#switch = its;
     this.#name = `host${n}`;
-    this.address = address(n + 1);
+    this.address = its.address(n + 1);
   }
 
   /** Connects a network namespace, that of a process. */
