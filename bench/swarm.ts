@@ -1,5 +1,5 @@
 /**
- * `npm run bench:swarm -- [--rounds N] [--seconds N]`: `GET /` through the NGINX of three nodes next to one node with as many
+ * `./stack swarm bench [--rounds N] [--seconds N]`: `GET /` through the NGINX of three nodes next to one node with as many
  * replicas, in turns; and what a commit takes that waits for a standby. All nodes share this machine's processors: the ratio is
  * the price of the networks between them and of the standby, not the gain of three machines.
  */

@@ -48,6 +48,11 @@ it('.env.example, the Dockerfiles and the list of stand-ins name the same defaul
     expect(read('.env.example')).toContain(`\n#${name}=${image}\n`);
     expect(read('host/base-images/README.md')).toContain(`| \`${image}\` |`);
   }
+  const swarm = /SWARM_POSTGRES_IMAGE(?::-|=)([^}\s]*)/;
+  const ofTheSwarm = ['.env.example', 'swarm/images.yml', 'swarm/patroni/Dockerfile'].map(
+    (path) => swarm.exec(read(path))?.[1],
+  );
+  expect(new Set(ofTheSwarm)).toEqual(new Set(['postgres:18-trixie']));
   const arguments_ = files
     .filter((path) => path.endsWith('Dockerfile') && !path.startsWith('test/'))
     .flatMap((path) =>

@@ -1,4 +1,4 @@
-/** `npm run swarm -- [TEXT]`: every fault of faults.ts whose name has the text, on three nodes; a table in Markdown. */
+/** `./stack swarm test [TEXT]`: every fault of faults.ts whose name has the text, on three nodes; a table in Markdown. */
 import { markdown } from '../../support/markdown.ts';
 import { Nodes } from '../../support/nodes.ts';
 import { blame, FAULTS, runFault } from './faults.ts';

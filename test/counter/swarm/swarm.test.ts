@@ -1,4 +1,4 @@
-/** One fault of each kind on three nodes; `npm run swarm` causes all of them. */
+/** One fault of each kind on three nodes; `./stack swarm test` causes all of them. */
 import { mkdtempDisposable, readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
