@@ -27,10 +27,10 @@ lay() {
 [ $# = 0 ] || die 'swarm deploy takes no arguments: .env has its settings.'
 DEPLOY=$(date -u +%Y%m%dT%H%M%SZ)
 export DEPLOY
-files=docker-stack database=''
+files=docker-stack server=''
 case "$SWARM_POSTGRES" in
-three) files="$files postgres" database=patroni ;;
-single) files="$files single-postgres" database=postgres ;;
+three) files="$files postgres" server=patroni ;;
+single) files="$files single-postgres" server=postgres ;;
 external) lay external-postgres database-url SWARM_DATABASE_URL_FILE "$SWARM_DATABASE_URL_FILE" ;;
 *) die "SWARM_POSTGRES is '$SWARM_POSTGRES': give three, single or external." ;;
 esac
@@ -55,9 +55,9 @@ base=$(base_images | sed -n 's/^POSTGRES_IMAGE //p')
 ! is_stand_in "$base" || export SWARM_POSTGRES_IMAGE="$base"
 # Empty: none.
 # shellcheck disable=SC2086
-host/build.sh web nginx migrate $database > "$TMP/build" 2>&1 || die "the build failed: $(tail -n 3 "$TMP/build")"
+host/build.sh web nginx migrate $server > "$TMP/build" 2>&1 || die "the build failed: $(tail -n 3 "$TMP/build")"
 images=''
-for service in web nginx migrate $database; do
+for service in web nginx migrate $server; do
   image=$(named "$NAME-$service")
   export "$(upper "$service")=$image"
   images="$images $image"

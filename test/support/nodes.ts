@@ -1,6 +1,7 @@
 /** A Swarm of three nodes, which are hosts of their own on this machine, and the stack on it. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Checkout, type Ended, ended } from './checkout.ts';
 import { until } from './faults.ts';
 import { Host } from './host.ts';
@@ -152,6 +153,17 @@ export class Nodes implements AsyncDisposable {
   async sql(query: string): Promise<string> {
     const primary = await this.primary();
     return (await this.inside(`postgres-${primary}`, 'psql', '-Atc', query)).trim();
+  }
+
+  /** Changes the number of replicas. Swarm may forget a task that was just starting (4 of 3): to say it again helps. */
+  async scale(replicas: number): Promise<void> {
+    const manager = await this.manager();
+    await until(async () => {
+      await manager.docker('service', 'scale', '--detach', `${this.name}_web=${replicas}`);
+      await sleep(5000);
+      const list = ['service', 'ls', '--filter', `name=${this.name}_web`, '--format', '{{.Replicas}}'];
+      return (await manager.docker(...list)).startsWith(`${replicas}/${replicas}`);
+    }, 120_000);
   }
 
   /** Web runs on every node, as docs/swarm.md says to see to when a node is back. */

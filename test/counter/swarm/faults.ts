@@ -135,8 +135,7 @@ export const FAULTS: Fault[] = [
     name: 'web from 3 replicas to 9, and back to 3',
     async work(swarm) {
       for (const replicas of [9, 3]) {
-        const manager = await swarm.manager();
-        await manager.docker('service', 'scale', '--detach', `${swarm.name}_web=${replicas}`);
+        await swarm.scale(replicas);
         await swarm.whole(replicas);
       }
       return [];
