@@ -30,6 +30,7 @@ describe('a Swarm of three nodes', () => {
     const numbers = [];
     for (const address of [...swarm.addresses, ...swarm.addresses]) numbers.push(await visit(address));
     expect(numbers).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(await swarm.sql('SELECT current_database(), visitor_count FROM visitors')).toBe('linode|6');
   });
 
   it('brings a backup back, and goes on from its number', async () => {
