@@ -158,13 +158,27 @@ describe('the stack for a Swarm', () => {
       }
       const used = new Set(Object.values(services).flatMap((service) => Object.keys(service.networks)));
       for (const name of used) {
+        const open = ['edge', 'outside'].includes(name);
         expect([name, networks[name]?.driver]).toEqual([name, 'overlay']);
-        if (name !== 'edge' && encryption.length > 0)
-          expect(networks[name]?.driver_opts).toEqual({ encrypted: '' });
+        if (!open && encryption.length > 0) expect(networks[name]?.driver_opts).toEqual({ encrypted: '' });
         else expect(networks[name]?.driver_opts).toBeUndefined();
-        expect([name, networks[name]?.internal]).toEqual([name, name === 'edge' ? undefined : true]);
+        expect([name, networks[name]?.internal]).toEqual([name, open ? undefined : true]);
       }
     }
+  });
+
+  it('lets web reach stores elsewhere, and nothing else', () => {
+    const networks = (...files: string[]) =>
+      Object.entries(stack('docker-stack', ...files).services).map(([name, { networks }]) => [
+        name,
+        Object.keys(networks),
+      ]);
+    expect(Object.fromEntries(networks('external-postgres', 'external-redis'))).toEqual({
+      migrate: ['back'],
+      nginx: ['edge', 'front'],
+      web: ['back', 'front', 'outside'],
+    });
+    expect(networks('redis', 'single-postgres').flatMap(([, names]) => names)).not.toContain('outside');
   });
 
   it('puts nothing secret into an environment', () => {

@@ -64,6 +64,11 @@ export class Nodes implements AsyncDisposable {
     return () => writeFile(path, text);
   }
 
+  /** Where the nodes find this machine. */
+  get here(): string {
+    return this.#network.address(1);
+  }
+
   /** Where visitors find the nodes. */
   get addresses(): string[] {
     return this.nodes.map((node) => node.address);

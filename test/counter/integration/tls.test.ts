@@ -2,12 +2,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import { generate } from 'selfsigned';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readConfig, Settings } from '../../../web/src/config.ts';
 import { PostgresCounter } from '../../../web/src/counter/postgres-store.ts';
-import { image, type Store, store } from '../../support/containers.ts';
-import { freePort } from '../../support/this-checkout.ts';
+import type { Store } from '../../support/containers.ts';
+import { certificate, libpq, PASSWORD, startTlsPostgres, startTlsRedis } from '../../support/tls-stores.ts';
 import { Web } from '../../support/web.ts';
 
 /** Postgres without TLS, with it for who asks for it, and with nothing else. */
@@ -41,92 +40,27 @@ describe('TLS', () => {
   let redis: Store;
   let postgres: Record<keyof typeof SERVERS, Store>;
 
-  /** A certificate for localhost that is its own authority. */
-  const certificate = () =>
-    generate([{ name: 'commonName', value: 'localhost' }], {
-      extensions: [
-        { name: 'basicConstraints', cA: true },
-        { name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] },
-      ],
-    });
-
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'tls-'));
-    const { cert, private: key } = await certificate();
+    const { cert, private: key } = await certificate('localhost');
     const contents = {
       'ca.pem': cert,
       'key.pem': key,
-      'other.pem': (await certificate()).cert,
+      'other.pem': (await certificate('localhost')).cert,
       hba: 'local all all trust\nhostssl all all all scram-sha-256',
     };
     for (const [name, content] of Object.entries(contents)) await writeFile(join(directory, name), content);
-    const files = Object.entries(contents).map(([name, content]) => ({
-      content,
-      target: `/tls/${name}`,
-      mode: 0o644,
-    }));
-
-    async function startRedis(): Promise<Store> {
-      const port = await freePort();
-      const tls = ['--tls-cert-file', '/tls/ca.pem', '--tls-key-file', '/tls/key.pem'];
-      const container = image('REDIS_IMAGE', port, 6379)
-        .withCopyContentToContainer(files)
-        .withCommand([
-          'redis-server',
-          '--port',
-          '0',
-          '--tls-port',
-          '6379',
-          ...tls,
-          '--tls-auth-clients',
-          'no',
-        ]);
-      return store(await container.start(), `rediss://localhost:${port}`);
-    }
-
-    async function startPostgres(options: string): Promise<Store> {
-      const port = await freePort();
-      const container = image('POSTGRES_IMAGE', port, 5432)
-        .withCopyContentToContainer(files)
-        .withCopyFilesToContainer([
-          {
-            source: join(import.meta.dirname, '../../../postgres/migrations/0001_counter.sql'),
-            target: '/docker-entrypoint-initdb.d/init.sql',
-          },
-        ])
-        .withEnvironment({ POSTGRES_USER: 'linode', POSTGRES_DB: 'linode', POSTGRES_PASSWORD: 'secret' })
-        .withEntrypoint(['sh', '-c'])
-        // Postgres insists that nobody else can read its key.
-        .withCommand([
-          'install -o postgres -m 600 /tls/key.pem /tmp/key.pem && exec docker-entrypoint.sh postgres ' +
-            `-c ssl_cert_file=/tls/ca.pem -c ssl_key_file=/tmp/key.pem ${options}`,
-        ]);
-      const started = await store(
-        await container.start(),
-        `postgres://linode:secret@localhost:${port}/linode`,
-      );
-      // Over TCP: while the entrypoint prepares the data, a server answers on the local socket alone.
-      await vi.waitFor(async () => expect(await libpq(started, '')).not.toBe('-'), 60_000);
-      return started;
-    }
-
-    const [off, on, only] = await Promise.all(Object.values(SERVERS).map(startPostgres));
+    const [off, on, only] = await Promise.all(
+      Object.values(SERVERS).map((options) => startTlsPostgres(contents, options)),
+    );
     if (!off || !on || !only) throw new Error('a Postgres has not started');
     postgres = { off, on, only };
-    redis = await startRedis();
+    redis = await startTlsRedis(contents);
   });
   afterAll(async () => {
     await Promise.all([redis, ...Object.values(postgres)].map((one) => one[Symbol.asyncDispose]()));
     await rm(directory, { recursive: true });
   });
-
-  /** What libpq makes of a host and parameters, beside the server. */
-  async function libpq({ container }: Store, parameters: string, host = 'localhost'): Promise<string> {
-    const url = `postgres://linode:secret@${host}/linode?${parameters}`;
-    const query = 'SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()';
-    const { stdout, exitCode } = await container.exec(['psql', url, '--no-psqlrc', '-Atc', query]);
-    return exitCode !== 0 ? '-' : stdout.trim() === 't' ? 't' : 'p';
-  }
 
   /** What web makes of its settings. */
   async function web({ url }: Store, env: NodeJS.ProcessEnv): Promise<string> {
@@ -172,7 +106,7 @@ describe('TLS', () => {
           if (host) target.hostname = host;
           const login = {
             PGUSER: 'linode',
-            PGPASSWORD: 'secret',
+            PGPASSWORD: PASSWORD,
             PGHOST: target.hostname,
             PGPORT: target.port,
           };

@@ -1,9 +1,10 @@
 /** One fault of each kind on three nodes; `./stack swarm test` causes all of them. */
-import { mkdtempDisposable, readdir } from 'node:fs/promises';
+import { mkdtempDisposable, readdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Nodes } from '../../support/nodes.ts';
+import { certificate, startTlsPostgres, startTlsRedis } from '../../support/tls-stores.ts';
 import { blame, FAULTS, runFault } from './faults.ts';
 
 const IN_EVERY_RUN = [
@@ -46,6 +47,60 @@ describe('a Swarm of three nodes', () => {
 
   it.each(FAULTS.filter(({ name }) => IN_EVERY_RUN.includes(name)))('serves on: $name', async (fault) => {
     expect(blame(fault, await runFault(swarm, fault))).toEqual([]);
+  });
+
+  it('counts in one Postgres, and brings back its backup', async () => {
+    await swarm.does('down --volumes');
+    const settings = { SWARM_POSTGRES: 'single' };
+    await swarm.does('deploy', settings);
+    await using directory = await mkdtempDisposable(join(tmpdir(), 'backups-'));
+    const [first = ''] = swarm.addresses;
+    expect(await visit(first)).toBe(1);
+    await swarm.does(`backup ${directory.path}`, settings);
+    expect(await visit(first)).toBe(2);
+    const [file = ''] = await readdir(directory.path);
+    await swarm.does(`restore ${join(directory.path, file)}`, settings);
+    expect(await visit(first)).toBe(2);
+  });
+
+  it('counts in stores elsewhere, whose certificates it verifies', async () => {
+    const { cert, private: key } = await certificate(swarm.here);
+    const files = { 'ca.pem': cert, 'key.pem': key };
+    await using redis = await startTlsRedis(files);
+    await using postgres = await startTlsPostgres(files, '-c ssl=on');
+    await using directory = await mkdtempDisposable(join(tmpdir(), 'urls-'));
+    const write = async (name: string, content: string) => {
+      await writeFile(join(directory.path, name), content);
+      return join(directory.path, name);
+    };
+    const elsewhere = (url: string) => url.replace('localhost', swarm.here);
+    await swarm.does('deploy', {
+      SWARM_POSTGRES: 'external',
+      SWARM_DATABASE_URL_FILE: await write(
+        'postgres',
+        `${elsewhere(postgres.url)}?sslmode=verify-full&sslrootcert=system`,
+      ),
+      SWARM_REDIS_URL_FILE: await write('redis', elsewhere(redis.url)),
+      SWARM_CA_FILE: await write('ca.pem', cert),
+    });
+    const [first = ''] = swarm.addresses;
+    expect(await visit(first)).toBe(1);
+    const ready = await swarm.inside('web', '/usr/local/bin/node', 'healthcheck.cjs', '/readyz');
+    expect(JSON.parse(ready)).toMatchObject({
+      status: 'ok',
+      sequencer: 'Redis',
+      redis: 'up',
+      postgres: 'up',
+    });
+  });
+
+  it('leaves nothing behind', async () => {
+    await swarm.does('down --volumes');
+    for (const node of swarm.nodes) {
+      expect(await node.docker('ps', '--all', '--quiet')).toBe('');
+      expect(await node.docker('volume', 'ls', '--quiet')).toBe('');
+      expect(await node.docker('secret', 'ls', '--quiet')).toBe('');
+    }
   });
 
   it('knows the faults that every run has', () => {
