@@ -102,6 +102,6 @@ describe('Renovate finds', () => {
   it('no image where only an address, an owner or a module is named', () => {
     const all = files.filter((path) => !path.startsWith('test/')).flatMap(found);
     for (const image of all)
-      expect(image).toMatch(/^(node|nginx|redis|postgres):\d+(\.\d+)?(-alpine|-slim)?$/);
+      expect(image).toMatch(/^(node|nginx|redis|postgres):\d+(\.\d+)?(-alpine|-slim|-trixie)?$/);
   });
 });
