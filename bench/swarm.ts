@@ -4,11 +4,15 @@
  * the price of the networks between them and of the standby, not the gain of three machines.
  */
 import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { parseArgs, promisify } from 'node:util';
 import { markdown } from '../test/support/markdown.ts';
 import { median } from '../test/support/median.ts';
 import { Nodes } from '../test/support/nodes.ts';
 import { Stack } from '../test/support/stack.ts';
+import type { Sample } from './measure.ts';
+import { manyMachines, model } from './model.ts';
+import { longer } from './report.ts';
 
 const run = promisify(execFile);
 const { values } = parseArgs({
@@ -104,6 +108,22 @@ const commits = { on: [] as number[], local: [] as number[] };
 for (let round = 0; round < Number(values.rounds); round++) {
   for (const wait of ['on', 'local'] as const) commits[wait].push(await commitUs(swarm, wait));
 }
+const [local, synchronous] = [median(commits.local), median(commits.on)];
 console.log(
-  `\nA commit takes ${median(commits.local).toFixed(0)} µs in Postgres, and ${median(commits.on).toFixed(0)} µs with a standby on another node.`,
+  `\nA commit takes ${local.toFixed(0)} µs in Postgres, and ${synchronous.toFixed(0)} µs with a standby on another node.`,
 );
+
+// What `./stack bench` measured on one machine, with the standby's part of a commit.
+const measured: { samples: Sample[] } = JSON.parse(await readFile('docs/performance/samples.json', 'utf8'));
+const fitted = model(measured.samples.filter((s) => s.arm === 'visit' && s.connections > 1));
+const commit = longer(measured.samples, 'commit', 'lean');
+for (const [apart, us] of [
+  ['as here', 0],
+  ['1 ms apart', 1000],
+  ['10 ms apart', 10_000],
+] as const) {
+  const takes = commit + synchronous - local + us;
+  console.log(
+    `\nNodes ${apart}, where a commit takes ${(takes / 1000).toFixed(1)} ms:\n${manyMachines(fitted, takes)}`,
+  );
+}
