@@ -86,7 +86,7 @@ single) deploy_single ;;
 esac
 if [ "$SWARM_POSTGRES" != external ]; then
   step 'Migrating'
-  # A job runs once.
+  # Of a deploy that was cut off: a job runs once.
   swarm service rm "${NAME}_migrate" > /dev/null 2>&1 || true
   apply migrate
   await_job migrate

@@ -43,7 +43,8 @@ await() {
   done
 }
 
-# Until the one task of a job has ended well; then shows what it wrote. Usage: await_job SERVICE
+# Until the one task of a job has ended well; then shows what it wrote. The job is removed: Swarm has been seen to run one that was
+# done again and again, after its managers had changed. Usage: await_job SERVICE
 await_job() {
   _ends=$(($(date +%s) + LIMIT_S))
   while :; do
@@ -51,13 +52,16 @@ await_job() {
     Complete*) break ;;
     Failed* | Rejected*)
       swarm service logs --raw "${NAME}_$1" >&2
-      die "$1 failed: $(errors "$1")"
+      _why=$(errors "$1")
+      swarm service rm "${NAME}_$1" > /dev/null
+      die "$1 failed: $_why"
       ;;
     esac
     [ "$(date +%s)" -lt "$_ends" ] || die "$1 has not ended after $LIMIT_S s: $(errors "$1")"
     sleep 1
   done
   swarm service logs --raw "${NAME}_$1" >&2
+  swarm service rm "${NAME}_$1" > /dev/null
 }
 
 # Moves tasks to a node that has none, as one that was away: Swarm leaves running tasks where they are. Usage: spread SERVICE
