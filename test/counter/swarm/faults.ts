@@ -134,6 +134,13 @@ export const FAULTS: Fault[] = [
     },
   },
   {
+    name: 'new passwords, for which each member of Postgres and each web are replaced',
+    async work(swarm) {
+      await swarm.does('deploy', { SWARM_NEW_PASSWORDS: 'yes' });
+      return [];
+    },
+  },
+  {
     name: 'web from 3 replicas to 9, and back to 3',
     async work(swarm) {
       for (const replicas of [9, 3]) {
