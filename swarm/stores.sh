@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154
 # Postgres on the Swarm. Sourced after rollout.sh.
 
 # The first nodes of SWARM_NODES keep the data. docs/swarm.md tells how to replace one. Usage: label_nodes HOW_MANY
