@@ -37,30 +37,26 @@ describe('Postgres', () => {
     await using silent = await startPostgres();
     const own = new Client(standby.url);
     await own.connect();
+    const { username, password } = new URL(server.url);
+    await own.query(`ALTER ROLE ${username} PASSWORD '${password}'`);
     // What a standby says of itself.
     await own.query('ALTER SYSTEM SET default_transaction_read_only = on');
     await own.query('SELECT pg_reload_conf()');
-    const { username, password } = new URL(server.url);
-    await own.query(`ALTER ROLE ${username} PASSWORD '${password}'`);
     await own.end();
     await silent.pause();
-    const ports = [standby.url, silent.url, server.url].map((url) => new URL(url).port);
-    const hosts = [...ports.map((port) => `localhost:${port}`), 'localhost:1', 'nowhere.invalid'];
-    const postgres = new Postgres(
-      `postgres://${username}:${password}@${hosts}/linode?target_session_attrs=read-write`,
-      1000,
-    );
-    try {
-      const { rows } = await postgres.query(prepared('SHOW transaction_read_only'));
-      expect(rows).toEqual([{ transaction_read_only: 'off' }]);
-      await server.pause();
-      await expect(postgres.query(PID)).rejects.toThrow(/is a standby|timeout/);
-    } finally {
-      postgres.close();
-      await server.unpause();
-      await silent.unpause();
-    }
-    await until(async () => (await admin.query('SELECT 1')).rowCount === 1);
+    const port = (store: Store) => `localhost:${new URL(store.url).port}`;
+    const ask = async (...hosts: string[]) => {
+      const url = `postgres://${username}:${password}@${hosts}/linode?target_session_attrs=read-write`;
+      const postgres = new Postgres(url, 1000);
+      try {
+        return (await postgres.query(prepared('SHOW transaction_read_only'))).rows;
+      } finally {
+        postgres.close();
+      }
+    };
+    const others = [port(standby), port(silent), 'localhost:1', 'nowhere.invalid'];
+    expect(await ask(...others, port(server))).toEqual([{ transaction_read_only: 'off' }]);
+    await expect(ask(...others)).rejects.toThrow(/localhost takes no writes: it is a standby/);
   });
 
   it('hands on an error of the statement with its code, and goes on in the same session', () =>

@@ -94,21 +94,20 @@ export class Postgres {
     this.#sessions.close();
   }
 
-  /** A new session: with TLS or without, in the order in which the URL wants them tried. */
+  /** A session with the first host that will do. All are asked at once: one that is gone does not refuse, it keeps silent. */
   async #connect(): Promise<Client> {
     const until = performance.now() + this.#timeoutMs;
-    const failures: unknown[] = [];
-    for (const ssl of this.#target.tls) {
-      const left = Math.ceil(until - performance.now());
-      if (left <= 0) break;
-      try {
-        return await this.#first({ ...this.#config(left), ssl });
-      } catch (error) {
-        failures.push(error);
+    const sessions = this.#target.clients.map((client) => this.#open(client, until));
+    try {
+      const first = await Promise.any(sessions);
+      for (const other of sessions) {
+        other.then((session) => (session === first ? undefined : session.end())).catch(() => {});
       }
-    }
-    const failure = failures.length === 1 ? failures[0] : new AggregateError(failures);
-    if (this.#limitsStatements && reason(failure).includes('startup parameter: statement_timeout')) {
+      return first;
+    } catch (failure) {
+      if (!this.#limitsStatements || !reason(failure).includes('startup parameter: statement_timeout')) {
+        throw failure;
+      }
       this.#limitsStatements = false;
       this.#log.warn(
         { cause: reason(failure) },
@@ -116,33 +115,27 @@ export class Postgres {
       );
       return this.#connect();
     }
-    throw failure;
   }
 
-  /** With the first host that will do. All are asked at once: one that is gone does not refuse, it keeps silent. */
-  async #first(config: ClientConfig): Promise<Client> {
-    const sessions = this.#target.clients.map((client) => this.#open({ ...config, ...client }));
-    const first = await Promise.any(sessions);
-    for (const other of sessions) {
-      other.then((session) => (session === first ? undefined : session.end())).catch(() => {});
+  /** A session with one host: with TLS or without, in the order in which the URL wants them tried. */
+  async #open(client: ClientConfig, until: number): Promise<Client> {
+    const failures: unknown[] = [];
+    for (const ssl of this.#target.tls) {
+      const left = Math.ceil(until - performance.now());
+      if (left <= 0) break;
+      const session = new Client({ ...this.#config(left), ...client, ssl });
+      // Without a listener the process would end when a session breaks that carries no query.
+      session.on('error', () => {});
+      try {
+        await session.connect();
+        if (!this.#target.takesWrites || (await takesWrites(session))) return session;
+        throw new Error(`${client.host} takes no writes: it is a standby`);
+      } catch (error) {
+        session.end().catch(() => {});
+        failures.push(error);
+      }
     }
-    return first;
-  }
-
-  async #open(config: ClientConfig): Promise<Client> {
-    const session = new Client(config);
-    // Without a listener the process would end when a session breaks that carries no query.
-    session.on('error', () => {});
-    await session.connect();
-    if (!this.#target.takesWrites) return session;
-    try {
-      const { rows } = await session.query('SHOW transaction_read_only');
-      if (rows[0]?.transaction_read_only === 'off') return session;
-      throw new Error(`${config.host} takes no writes: it is a standby`);
-    } catch (error) {
-      session.end().catch(() => {});
-      throw error;
-    }
+    throw new AggregateError(failures);
   }
 
   #config(connectionTimeoutMillis: number): ClientConfig {
@@ -159,6 +152,11 @@ export class Postgres {
   }
 }
 
+async function takesWrites(session: Client): Promise<boolean> {
+  const { rows } = await session.query('SHOW transaction_read_only');
+  return rows[0]?.transaction_read_only === 'off';
+}
+
 /** Returns an error in the data or in the statement, after which the session is as good as before; throws any other. */
 function faultOfTheApplication(error: unknown): Error {
   const code = error instanceof DatabaseError ? (error.code ?? '') : '';
@@ -166,8 +164,8 @@ function faultOfTheApplication(error: unknown): Error {
   throw error;
 }
 
-/** The codes of an error, or of those that it bundles. */
+/** The codes of an error, or of all that it bundles. */
 function codes(error: unknown): unknown[] {
-  const errors: unknown[] = error instanceof AggregateError ? error.errors : [error];
-  return errors.map((one) => (one instanceof Error && 'code' in one ? one.code : undefined));
+  if (error instanceof AggregateError) return error.errors.flatMap(codes);
+  return [error instanceof Error && 'code' in error ? error.code : undefined];
 }
