@@ -54,11 +54,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'stacks',
-          include: [
-            'test/build/**/*.test.ts',
-            'test/stacks/**/*.test.ts',
-            'test/counter/stacks/**/*.test.ts',
-          ],
+          include: ['test/{build,stacks}/**/*.test.ts', 'test/counter/stacks/**/*.test.ts'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
           // Each file has stacks of its own, and waits for them most of the time.

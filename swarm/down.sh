@@ -15,6 +15,9 @@ swarm stack rm "$NAME"
 # Until the last task has ended: it still has a volume.
 for node in $REACHED; do
   until [ -z "$(at "$node" ps --quiet --filter "label=com.docker.stack.namespace=$NAME")" ]; do sleep 1; done
+  # Ended tasks, which Swarm removes later.
+  at "$node" ps --all --quiet --filter "label=com.docker.stack.namespace=$NAME" |
+    while read -r id; do at "$node" rm --force "$id" > /dev/null 2>&1 || true; done
   [ $# = 0 ] || at "$node" volume ls --quiet --filter "label=com.docker.stack.namespace=$NAME" |
     while read -r volume; do at "$node" volume rm "$volume" > /dev/null; done
 done

@@ -77,18 +77,21 @@ export class Port {
   readonly address: string;
   readonly #switch: Switch;
   readonly #name: string;
+  /** The same after each boot: others remember it for a while. */
+  readonly #hardware: string;
 
   constructor(its: Switch, n: number) {
     this.#switch = its;
     this.#name = `host${n}`;
+    this.#hardware = `02:00:00:00:00:0${n}`;
     this.address = its.address(n + 1);
   }
 
   /** Connects a network namespace, that of a process. */
   async plug(pid: number): Promise<void> {
     const host = [`--net=/proc/${pid}/ns/net`, 'ip'];
-    const cable = ['link', 'add', this.#name, 'type', 'veth', 'peer', 'name', 'uplink', 'netns', String(pid)];
-    await this.#switch.inside('ip', ...cable);
+    const uplink = ['name', 'uplink', 'address', this.#hardware, 'netns', String(pid)];
+    await this.#switch.inside('ip', 'link', 'add', this.#name, 'type', 'veth', 'peer', ...uplink);
     await run('nsenter', [...host, 'address', 'add', `${this.address}/29`, 'dev', 'uplink']);
     await run('nsenter', [...host, 'link', 'set', 'uplink', 'up']);
     await run('nsenter', [...host, 'link', 'set', 'lo', 'up']);

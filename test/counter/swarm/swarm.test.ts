@@ -88,7 +88,7 @@ describe('a Swarm of three nodes', () => {
     const ready = await swarm.inside('web', '/usr/local/bin/node', 'healthcheck.cjs', '/readyz');
     expect(JSON.parse(ready)).toMatchObject({
       status: 'ok',
-      sequencer: 'Redis',
+      sequencer: 'redis',
       redis: 'up',
       postgres: 'up',
     });
