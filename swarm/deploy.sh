@@ -45,7 +45,7 @@ off) ;;
 *) die "SWARM_ENCRYPTION is '$SWARM_ENCRYPTION': give on or off." ;;
 esac
 for name in postgres web replication; do
-  [ "$SWARM_POSTGRES" = external ] || held=$(password $name-password)
+  [ "$SWARM_POSTGRES" = external ] || held=$(password $name)
   export "$(upper "$name")_PASSWORD_SECRET=${held:-}"
 done
 
@@ -62,7 +62,9 @@ for service in web nginx migrate $server; do
   export "$(upper "$service")=$image"
   images="$images $image"
 done
-REDIS=$(named "$(base_images | sed -n 's/^REDIS_IMAGE //p')")
+# A name of its own, as the others have: images of that name are removed when they are old.
+docker tag "$(base_images | sed -n 's/^REDIS_IMAGE //p')" "$NAME-redis"
+REDIS=$(named "$NAME-redis")
 export REDIS
 step 'Handing out the images'
 # Each word is an image.

@@ -4,7 +4,7 @@
 # Names an image after its content, so that another content is an update. Usage: named IMAGE
 named() {
   _id=$(docker image inspect --format '{{.Id}}' "$1" | cut -d : -f 2 | cut -c 1-12)
-  _named=${SWARM_REGISTRY:+$SWARM_REGISTRY/}$(echo "${1%%:*}" | tr '/' '-'):$_id
+  _named=${SWARM_REGISTRY:+$SWARM_REGISTRY/}$1:$_id
   docker tag "$1" "$_named"
   echo "$_named"
 }

@@ -4,6 +4,8 @@
 STORES='etcd-1 etcd-2 etcd-3 postgres-1 postgres-2 postgres-3'
 export COMPOSE_FILE=docker-compose.yml:swarm/images.yml
 NAME=$(project)
+# Swarm allows 64 characters for a secret, database-url-000000000000 with this before it.
+[ ${#NAME} -le 38 ] || die "COMPOSE_PROJECT_NAME has more than 38 characters: a secret of the Swarm could not be named after it."
 TMP=$(mktemp -d)
 trap 'rm -rf "$TMP"' EXIT
 

@@ -19,12 +19,12 @@ secret() {
   echo "$_name"
 }
 
-# The name of a password that nobody needs to know. One that is new is in $TMP too. Usage: password SECRET
+# The name of a password that nobody needs to know. A new one is in $TMP/new-SECRET too. Usage: password SECRET
 password() {
   _held=$(versions "$1" | head -n 1)
   [ -z "$_held" ] || [ -n "${SWARM_NEW_PASSWORDS:-}" ] || { echo "$_held" && return; }
-  (umask 077 && head -c 24 /dev/urandom | base64 | tr '+/' '-_' > "$TMP/$1")
-  secret "$1" < "$TMP/$1"
+  (umask 077 && head -c 24 /dev/urandom | base64 | tr '+/' '-_' > "$TMP/new-$1")
+  secret "$1" < "$TMP/new-$1"
 }
 
 # The same, of the file that a setting names. Usage: secret_of SETTING SECRET FILE

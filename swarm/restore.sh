@@ -52,7 +52,12 @@ scale() {
 }
 
 step 'Writing a backup of what is there'
-ops/backup.sh --swarm || say 'There is none to go back to.'
+if find_postgres; then
+  # It must not remove an old one, which may be the one to restore.
+  BACKUP_KEEP=999999 ops/backup.sh --swarm || die 'nothing was restored: what is there could not be backed up, see above.'
+else
+  say 'Postgres has no primary: there is nothing to back up.'
+fi
 step 'Reading the backup'
 # Beside the server that runs, whose port is another one.
 # Each word is an argument.

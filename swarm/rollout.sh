@@ -34,7 +34,11 @@ await() {
       case "$_state" in
       "$DEPLOY updating" | *' rollback_started') ;;
       "$DEPLOY "*paused) die "$_service was not updated: $(errors "$_service")" ;;
-      "$DEPLOY "*) [ "${_running%/*}" != "${_running#*/}" ] || [ "${_running%/*}" = 0 ] || break ;;
+      # Swarm counts the tasks of a node that is away too.
+      "$DEPLOY "*)
+        _up=$(swarm service ps --filter desired-state=running --format '{{.CurrentState}}' "${NAME}_$_service" | grep -c '^Running' || true)
+        [ "$_up" = 0 ] || [ "$_up" -lt "${_running#*/}" ] || break
+        ;;
       *) die "$_service was not updated, and serves as before: $(errors "$_service")" ;;
       esac
       [ "$(date +%s)" -lt "$_ends" ] || die "$_service does not run after $LIMIT_S s ($_running): $(errors "$_service")"

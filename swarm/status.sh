@@ -12,5 +12,6 @@ cd "$(dirname "$0")/.."
 swarm node ls
 echo
 swarm stack services "$NAME"
+[ "$SWARM_POSTGRES" = three ] || exit 0
 echo
 in_postgres patronictl --config-file /tmp/patroni.yml list || die 'Postgres has no primary that a reachable node knows.'

@@ -28,8 +28,8 @@ $(cat "$TMP/cluster")"
 # Tells Postgres new passwords before members restart with them: a standby logs in to the primary. Sessions that stand go on.
 change_passwords() {
   for _role in "replicator replication" "stack_backup replication" "$owner postgres" "$role web"; do
-    [ ! -e "$TMP/${_role#* }-password" ] || echo "ALTER ROLE \"${_role% *}\" PASSWORD '$(cat "$TMP/${_role#* }-password")';"
-  done | in_postgres psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 || die 'Postgres does not take the new passwords, see above.'
+    [ ! -e "$TMP/new-${_role#* }" ] || echo "ALTER ROLE \"${_role% *}\" PASSWORD '$(cat "$TMP/new-${_role#* }")';"
+  done | in_postgres psql --dbname postgres --no-psqlrc --quiet --set ON_ERROR_STOP=1 || die 'Postgres does not take the new passwords, see above.'
 }
 
 deploy_three() {
