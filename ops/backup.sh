@@ -11,7 +11,6 @@ cd "$(dirname "$0")/.."
 . host/lib.sh
 # shellcheck source=ops/lib.sh
 . ops/lib.sh
-
 if [ "${1:-}" = --swarm ]; then
   shift
   # shellcheck source=swarm/lib.sh

@@ -6,6 +6,8 @@ set -eu
 cd "$(dirname "$0")/.."
 # shellcheck source=host/lib.sh
 . host/lib.sh
+# shellcheck source=ops/lib.sh
+. ops/lib.sh
 # shellcheck source=swarm/lib.sh
 . swarm/lib.sh
 # shellcheck source=swarm/objects.sh
@@ -58,13 +60,13 @@ base=$(base_images | sed -n 's/^POSTGRES_IMAGE //p')
 host/build.sh web nginx migrate $server > "$TMP/build" 2>&1 || die "the build failed: $(tail -n 3 "$TMP/build")"
 images=''
 for service in web nginx migrate $server; do
-  image=$(named "$NAME-$service")
+  image=$(named "$PROJECT-$service")
   export "$(upper "$service")=$image"
   images="$images $image"
 done
 # A name of its own, as the others have: images of that name are removed when they are old.
-docker tag "$(base_images | sed -n 's/^REDIS_IMAGE //p')" "$NAME-redis"
-REDIS=$(named "$NAME-redis")
+docker tag "$(base_images | sed -n 's/^REDIS_IMAGE //p')" "$PROJECT-redis"
+REDIS=$(named "$PROJECT-redis")
 export REDIS
 step 'Handing out the images'
 # Each word is an image.
@@ -77,7 +79,7 @@ docker stack config "$@" > "$TMP/stack.yml" || die 'swarm/*.yml cannot be used, 
 
 step 'Deploying the stores'
 if [ -n "$SWARM_REDIS_URL_FILE" ]; then
-  swarm service rm "${NAME}_redis" > /dev/null 2>&1 || true
+  swarm service rm "${PROJECT}_redis" > /dev/null 2>&1 || true
 else
   apply redis
   await redis
@@ -89,7 +91,7 @@ esac
 if [ "$SWARM_POSTGRES" != external ]; then
   step 'Migrating'
   # Of a deploy that was cut off: a job runs once.
-  swarm service rm "${NAME}_migrate" > /dev/null 2>&1 || true
+  swarm service rm "${PROJECT}_migrate" > /dev/null 2>&1 || true
   apply migrate
   await_job migrate
 fi

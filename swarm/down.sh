@@ -5,20 +5,22 @@ set -eu
 cd "$(dirname "$0")/.."
 # shellcheck source=host/lib.sh
 . host/lib.sh
+# shellcheck source=ops/lib.sh
+. ops/lib.sh
 # shellcheck source=swarm/lib.sh
 . swarm/lib.sh
 # shellcheck source=swarm/objects.sh
 . swarm/objects.sh
 
 case "$#${1:-}" in 0 | 1--volumes) ;; *) die "swarm down takes --volumes or nothing: not '$*'." ;; esac
-swarm stack rm "$NAME"
-# Until the last task has ended: it still has a volume.
+swarm stack rm "$PROJECT"
 for node in $REACHED; do
-  until [ -z "$(at "$node" ps --quiet --filter "label=com.docker.stack.namespace=$NAME")" ]; do sleep 1; done
+  # It still has a volume.
+  await_gone "$node" "com.docker.stack.namespace=$PROJECT"
   # Ended tasks, which Swarm removes later.
-  at "$node" ps --all --quiet --filter "label=com.docker.stack.namespace=$NAME" |
+  at "$node" ps --all --quiet --filter "label=com.docker.stack.namespace=$PROJECT" |
     while read -r id; do at "$node" rm --force "$id" > /dev/null 2>&1 || true; done
-  [ $# = 0 ] || at "$node" volume ls --quiet --filter "label=com.docker.stack.namespace=$NAME" |
+  [ $# = 0 ] || at "$node" volume ls --quiet --filter "label=com.docker.stack.namespace=$PROJECT" |
     while read -r volume; do at "$node" volume rm "$volume" > /dev/null; done
 done
 [ $# = 0 ] || remove_former_secrets

@@ -1,17 +1,13 @@
 # shellcheck shell=sh disable=SC2034
-# What the scripts of this folder share; sourced by them, in the folder of docker-compose.yml, after host/lib.sh.
+# What the scripts of this folder share; sourced by them, in the folder of docker-compose.yml, after host/lib.sh and ops/lib.sh.
 
 STORES='etcd-1 etcd-2 etcd-3 postgres-1 postgres-2 postgres-3'
 export COMPOSE_FILE=docker-compose.yml:swarm/images.yml
-NAME=$(project)
 # Swarm allows 64 characters for a secret, database-url-000000000000 with this before it.
-[ ${#NAME} -le 38 ] || die "COMPOSE_PROJECT_NAME has more than 38 characters: a secret of the Swarm could not be named after it."
-TMP=$(mktemp -d)
-trap 'rm -rf "$TMP"' EXIT
+[ ${#PROJECT} -le 38 ] || die "COMPOSE_PROJECT_NAME has more than 38 characters: a secret of the Swarm could not be named after it."
 
 # The name of a variable. Usage: upper NAME
 upper() { echo "$1" | tr '[:lower:]-' '[:upper:]_'; }
-step() { say "==> $*"; }
 
 # The settings of .env and the environment, and the names of x-names, as Compose has them.
 while IFS=' ' read -r name value; do
@@ -43,7 +39,16 @@ done
 [ -n "$MANAGER" ] || die 'no node of SWARM_NODES is a manager that answers: see docs/swarm.md'
 
 # The container of a service's task on a node. Usage: container NODE SERVICE
-container() { at "$1" ps --quiet --filter "label=com.docker.swarm.service.name=${NAME}_$2" --filter status=running | head -n 1; }
+container() { at "$1" ps --quiet --filter "label=com.docker.swarm.service.name=${PROJECT}_$2" --filter status=running | head -n 1; }
+
+# Until no container of these matches: at most a minute, twice what any task may take to stop. Usage: await_gone NODE LABEL
+await_gone() {
+  _ends=$(($(date +%s) + 60))
+  until [ -z "$(at "$1" ps --quiet --filter "label=$2")" ]; do
+    [ "$(date +%s)" -lt "$_ends" ] || die "on $1 a task does not end: is it cut off from the managers? ($2)"
+    sleep 0.5
+  done
+}
 
 # The Postgres that takes writes: PG_NODE and PG_CONTAINER. Usage: find_postgres
 find_postgres() {

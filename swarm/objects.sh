@@ -5,7 +5,7 @@
 hash() { sha256sum | cut -c 1-12; }
 # The full names of all versions of a secret, the newest first. Usage: versions SECRET
 versions() {
-  swarm secret ls --filter "name=${NAME}_$1-" --format '{{.ID}} {{.Name}}' | while read -r _id _name; do
+  swarm secret ls --filter "name=${PROJECT}_$1-" --format '{{.ID}} {{.Name}}' | while read -r _id _name; do
     printf '%s %s\n' "$(swarm secret inspect --format '{{.CreatedAt.UTC.Format "20060102150405.000000000"}}' "$_id")" "$_name"
   done | sort -r | cut -d ' ' -f 2
 }
@@ -13,18 +13,17 @@ versions() {
 # The name of a secret with this content. Usage: secret SECRET < CONTENT
 secret() {
   cat > "$TMP/content"
-  _name=${NAME}_$1-$(hash < "$TMP/content")
+  _name=${PROJECT}_$1-$(hash < "$TMP/content")
   swarm secret inspect "$_name" > /dev/null 2>&1 || swarm secret create "$_name" "$TMP/content" > /dev/null
   rm "$TMP/content"
   echo "$_name"
 }
 
-# The name of a password that nobody needs to know. A new one is in $TMP/new-SECRET too. Usage: password SECRET
+# The name of a password that nobody needs to know. Usage: password SECRET
 password() {
   _held=$(versions "$1" | head -n 1)
-  [ -z "$_held" ] || [ -n "${SWARM_NEW_PASSWORDS:-}" ] || { echo "$_held" && return; }
-  (umask 077 && head -c 24 /dev/urandom | base64 | tr '+/' '-_' > "$TMP/new-$1")
-  secret "$1" < "$TMP/new-$1"
+  [ -z "$_held" ] || { echo "$_held" && return; }
+  head -c 24 /dev/urandom | base64 | tr '+/' '-_' | secret "$1"
 }
 
 # The same, of the file that a setting names. Usage: secret_of SETTING SECRET FILE
@@ -35,5 +34,5 @@ secret_of() {
 
 # Removes what no service uses any more: Swarm refuses to remove the others.
 remove_former_secrets() {
-  swarm secret ls --filter "name=${NAME}_" --quiet | while read -r _id; do swarm secret rm "$_id" > /dev/null 2>&1 || true; done
+  swarm secret ls --filter "name=${PROJECT}_" --quiet | while read -r _id; do swarm secret rm "$_id" > /dev/null 2>&1 || true; done
 }

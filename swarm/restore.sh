@@ -1,6 +1,6 @@
 #!/bin/sh
 # Puts a backup in place of the data on the Swarm. First it writes a backup of what is there: to go back, restore that.
-# Usage: swarm/restore.sh FILE          of ./stack swarm backup: base-*.tar.gz or dump-*.sql.gz
+# Usage: swarm/restore.sh FILE          of ./stack swarm backup: base-*.tar.gz
 set -eu
 : "${CALLER:=$PWD}"
 cd "$(dirname "$0")/.."
@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.."
 
 [ $# = 1 ] || die "swarm restore takes a backup, a file: not '$*'."
 file=$(absolute "$1")
-case "$file" in *.tar.gz) how='base any' ;; *.sql.gz) how=dump ;; *) die "$file is no backup: give a file of ./stack swarm backup." ;; esac
+case "$file" in *.tar.gz) ;; *) die "$file is no base backup: give a file of ./stack swarm backup, base-*.tar.gz." ;; esac
 [ -f "$file" ] || die "there is no $file."
 case "$SWARM_POSTGRES" in
 three) members='postgres-1 postgres-2 postgres-3' ;;
@@ -42,13 +42,13 @@ home=$(node_of "$first")
 image=$(at "$home" inspect --format '{{.Config.Image}}' "$(container "$home" "$first")")
 # A command on the volume of the data. Usage: in_volume NODE COMMAND
 in_volume() {
-  at "$1" run --rm --network none --read-only --cap-drop ALL --volume "${NAME}_data:/var/lib/postgresql" --entrypoint sh "$image" -euc "$2"
+  at "$1" run --rm --network none --read-only --cap-drop ALL --volume "${PROJECT}_data:/var/lib/postgresql" --entrypoint sh "$image" -euc "$2"
 }
 # Usage: scale REPLICAS MEMBER...
 scale() {
   _replicas=$1
   shift
-  for _member; do swarm service scale --detach "${NAME}_$_member=$_replicas" > /dev/null; done
+  for _member; do swarm service scale --detach "${PROJECT}_$_member=$_replicas" > /dev/null; done
 }
 
 step 'Writing a backup of what is there'
@@ -60,9 +60,7 @@ else
 fi
 step 'Reading the backup'
 # Beside the server that runs, whose port is another one.
-# Each word is an argument.
-# shellcheck disable=SC2086
-at "$home" exec -i --env PGPORT=5433 "$(container "$home" "$first")" restore.sh $how < "$file" || die 'nothing was restored, see above.'
+at "$home" exec -i --env PGPORT=5433 "$(container "$home" "$first")" restore.sh base any < "$file" || die 'nothing was restored, see above.'
 
 step 'Replacing the data'
 # Each word is a service.
@@ -70,7 +68,7 @@ step 'Replacing the data'
 scale 0 $members
 for node in $nodes; do
   for member in $members; do
-    until [ -z "$(container "$node" "$member")" ]; do sleep 0.5; done
+    await_gone "$node" "com.docker.swarm.service.name=${PROJECT}_$member"
   done
 done
 for node in $nodes; do

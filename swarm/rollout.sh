@@ -14,12 +14,12 @@ only() {
 # Usage: apply SERVICE...
 apply() {
   only "$@" > "$TMP/part.yml"
-  swarm stack deploy --detach --resolve-image never ${SWARM_REGISTRY:+--with-registry-auth} --compose-file "$TMP/part.yml" "$NAME" > "$TMP/deploy" 2>&1 ||
+  swarm stack deploy --detach --resolve-image never ${SWARM_REGISTRY:+--with-registry-auth} --compose-file "$TMP/part.yml" "$PROJECT" > "$TMP/deploy" 2>&1 ||
     die "Swarm refuses the stack: $(tail -n 1 "$TMP/deploy")"
 }
 
 # Why the newest tasks of a service do not run. Usage: errors SERVICE
-errors() { swarm service ps --no-trunc --format '{{.Name}} on {{.Node}}: {{.CurrentState}} {{.Error}}' "${NAME}_$1" | head -n 3; }
+errors() { swarm service ps --no-trunc --format '{{.Name}} on {{.Node}}: {{.CurrentState}} {{.Error}}' "${PROJECT}_$1" | head -n 3; }
 
 # Until all tasks of the services run, as this deploy wants them. Usage: await SERVICE...
 await() {
@@ -29,14 +29,14 @@ await() {
   for _service; do
     while :; do
       # An update that failed puts the former specification back, its label included.
-      _state=$(swarm service inspect --format '{{index .Spec.Labels "deploy"}} {{with .UpdateStatus}}{{.State}}{{end}}' "${NAME}_$_service")
-      _running=$(swarm service ls --filter "name=${NAME}_$_service" --format '{{.Name}} {{.Replicas}}' | sed -n "s/^${NAME}_$_service //p" | cut -d ' ' -f 1)
+      _state=$(swarm service inspect --format '{{index .Spec.Labels "deploy"}} {{with .UpdateStatus}}{{.State}}{{end}}' "${PROJECT}_$_service")
+      _running=$(swarm service ls --filter "name=${PROJECT}_$_service" --format '{{.Name}} {{.Replicas}}' | sed -n "s/^${PROJECT}_$_service //p" | cut -d ' ' -f 1)
       case "$_state" in
       "$DEPLOY updating" | *' rollback_started') ;;
       "$DEPLOY "*paused) die "$_service was not updated: $(errors "$_service")" ;;
       # Swarm counts the tasks of a node that is away too.
       "$DEPLOY "*)
-        _up=$(swarm service ps --filter desired-state=running --format '{{.CurrentState}}' "${NAME}_$_service" | grep -c '^Running' || true)
+        _up=$(swarm service ps --filter desired-state=running --format '{{.CurrentState}}' "${PROJECT}_$_service" | grep -c '^Running' || true)
         [ "$_up" = 0 ] || [ "$_up" -lt "${_running#*/}" ] || break
         ;;
       *) die "$_service was not updated, and serves as before: $(errors "$_service")" ;;
@@ -52,28 +52,28 @@ await() {
 await_job() {
   _ends=$(($(date +%s) + LIMIT_S))
   while :; do
-    case "$(swarm service ps --format '{{.CurrentState}}' "${NAME}_$1")" in
+    case "$(swarm service ps --format '{{.CurrentState}}' "${PROJECT}_$1")" in
     Complete*) break ;;
     Failed* | Rejected*)
-      swarm service logs --raw "${NAME}_$1" >&2
+      swarm service logs --raw "${PROJECT}_$1" >&2
       _why=$(errors "$1")
-      swarm service rm "${NAME}_$1" > /dev/null
+      swarm service rm "${PROJECT}_$1" > /dev/null
       die "$1 failed: $_why"
       ;;
     esac
     [ "$(date +%s)" -lt "$_ends" ] || die "$1 has not ended after $LIMIT_S s: $(errors "$1")"
     sleep 1
   done
-  swarm service logs --raw "${NAME}_$1" >&2
-  swarm service rm "${NAME}_$1" > /dev/null
+  swarm service logs --raw "${PROJECT}_$1" >&2
+  swarm service rm "${PROJECT}_$1" > /dev/null
 }
 
 # Moves tasks to a node that has none, as one that was away: Swarm leaves running tasks where they are. Usage: spread SERVICE
 spread() {
   for _at in $REACHED; do
     [ -z "$(container "$_at" "$1")" ] || continue
-    [ "$(swarm service inspect --format '{{.Spec.Mode.Replicated.Replicas}}' "${NAME}_$1")" -ge "$(echo "$REACHED" | wc -w)" ] || return 0
-    swarm service update --detach --force "${NAME}_$1" > /dev/null
+    [ "$(swarm service inspect --format '{{.Spec.Mode.Replicated.Replicas}}' "${PROJECT}_$1")" -ge "$(echo "$REACHED" | wc -w)" ] || return 0
+    swarm service update --detach --force "${PROJECT}_$1" > /dev/null
     await "$1"
     return 0
   done

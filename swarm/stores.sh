@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154
+# shellcheck shell=sh
 # Postgres on the Swarm. Sourced after rollout.sh.
 
 # The first nodes of SWARM_NODES keep the data. docs/swarm.md tells how to replace one. Usage: label_nodes HOW_MANY
@@ -25,17 +25,9 @@ $(cat "$TMP/cluster")"
   done
 }
 
-# Tells Postgres new passwords before members restart with them: a standby logs in to the primary. Sessions that stand go on.
-change_passwords() {
-  for _role in "replicator replication" "stack_backup replication" "$owner postgres" "$role web"; do
-    [ ! -e "$TMP/new-${_role#* }" ] || echo "ALTER ROLE \"${_role% *}\" PASSWORD '$(cat "$TMP/new-${_role#* }")';"
-  done | in_postgres psql --dbname postgres --no-psqlrc --quiet --set ON_ERROR_STOP=1 || die 'Postgres does not take the new passwords, see above.'
-}
-
 deploy_three() {
   label_nodes 3
   if find_postgres; then
-    change_passwords
     # One after the other, so that two are always there.
     for _store in $STORES; do
       apply "$_store"

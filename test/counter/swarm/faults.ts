@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../../support/faults.ts';
 import type { Host } from '../../support/host.ts';
-import type { Nodes } from '../../support/nodes.ts';
+import type { Member, Nodes } from '../../support/nodes.ts';
 import { settledCount } from '../chaos/chaos.ts';
 import { Load } from '../chaos/load.ts';
 import { check, type Verdict } from '../checker.ts';
@@ -37,17 +37,23 @@ export interface Result extends Verdict {
   primaryS: number | undefined;
 }
 
-/** A node as one sees it that does something in Postgres. */
-async function nodeOf(swarm: Nodes, role: 'Leader' | 'Sync Standby' | 'Replica'): Promise<Host> {
-  const name = (await swarm.members()).find((member) => member.role === role)?.name;
-  const node = swarm.nodes[Number(name?.at(-1)) - 1];
-  if (!node) throw new Error(`no member of Postgres is ${role}`);
-  return node;
+/** The service of the member of Postgres that has this role. */
+async function memberOf(swarm: Nodes, role: Member['role']): Promise<string> {
+  const member = (await swarm.members()).find((member) => member.role === role);
+  if (!member) throw new Error(`no member of Postgres is ${role}`);
+  return member.name;
+}
+
+/** Its node. */
+async function nodeOf(swarm: Nodes, role: Member['role']): Promise<Host> {
+  const [task] = await swarm.containers(await memberOf(swarm, role));
+  if (!task) throw new Error(`the ${role} of Postgres does not run`);
+  return task.node;
 }
 
 /** The node loses power, and is back after a while. */
 const powerOff =
-  (role: 'Leader' | 'Sync Standby' | 'Replica'): Fault['work'] =>
+  (role: Member['role']): Fault['work'] =>
   async (swarm) => {
     const node = await nodeOf(swarm, role);
     await node.cutPower();
@@ -103,9 +109,6 @@ async function kill(swarm: Nodes, services: string[]): Promise<void> {
   await Promise.all(tasks.map((task) => task?.node.docker('kill', task.id)));
 }
 
-const memberOf = async (swarm: Nodes, role: string) =>
-  (await swarm.members()).find((member) => member.role === role)?.name ?? '';
-
 const ROUTES = 'web/src/counter/routes.ts';
 const VISIT = '      const number = await counter.visit';
 
@@ -130,13 +133,6 @@ export const FAULTS: Fault[] = [
       await undo();
       if (code === 0 || !stderr.includes('web was not updated'))
         throw new Error(`the deploy ended with ${code}: ${stderr}`);
-      return [];
-    },
-  },
-  {
-    name: 'new passwords, for which each member of Postgres and each web are replaced',
-    async work(swarm) {
-      await swarm.does('deploy', { SWARM_NEW_PASSWORDS: 'yes' });
       return [];
     },
   },
