@@ -48,13 +48,16 @@ find_postgres() {
 }
 # Docker where Postgres runs.
 engine() { docker "$@"; }
+# Docker where the lock is held, and an image that is there.
+lock_engine() { docker "$@"; }
+lock_image() { docker image inspect "$PROJECT-nginx" > /dev/null 2>&1 && echo "$PROJECT-nginx"; }
 
 # Usage: field TEMPLATE CONTAINER
 field() { docker inspect --format "$1" "$2"; }
 
 # Ends, because another change holds the lock.
 under_way() {
-  die "$(field '{{index .Config.Labels "stack.task"}}' "$LOCK" 2> /dev/null || echo 'Another change') is under way: wait for its end."
+  die "$(lock_engine inspect --format '{{index .Config.Labels "stack.task"}}' "$LOCK" 2> /dev/null || echo 'Another change') is under way: wait for its end."
 }
 
 # Runs at every exit of a script that holds the lock. The script defines clean_up, which puts the stack in order.
@@ -62,20 +65,20 @@ finish() {
   _status=$?
   trap '' INT TERM HUP
   clean_up
-  docker rm --force "$LOCK" > /dev/null 2>&1 || true
+  lock_engine rm --force "$LOCK" > /dev/null 2>&1 || true
   rm -rf "$TMP"
   exit "$_status"
 }
 
 # Takes the lock, or ends. Usage: lock "What for"
 lock() {
-  docker image inspect "$PROJECT-nginx" > /dev/null 2>&1 || die 'the stack is not built yet: ./stack up starts it.'
+  _image=$(lock_image) || die 'the stack is not built yet: ./stack up starts it.'
   (
     trap '' INT TERM HUP
     echo held
     while kill -0 "$$" 2> /dev/null; do sleep 1; done
-  ) | docker run --rm --interactive --name "$LOCK" --label "stack.task=$1" --network none --read-only --cap-drop ALL \
-    --entrypoint cat "$PROJECT-nginx" > "$TMP/held" 2> "$TMP/refused" &
+  ) | lock_engine run --rm --interactive --name "$LOCK" --label "stack.task=$1" --network none --read-only --cap-drop ALL \
+    --entrypoint cat "$_image" > "$TMP/held" 2> "$TMP/refused" &
   until [ -s "$TMP/held" ] || [ -s "$TMP/refused" ]; do sleep 0.1; done
   if [ ! -s "$TMP/refused" ]; then
     # The lock is free, so a volume task that still runs belongs to a script that was killed.
@@ -98,7 +101,7 @@ in_volume() {
     --entrypoint "$_program" postgres "$@"
 }
 
-end_volume_task() { docker rm --force "$VOLUME_TASK" > /dev/null 2>&1 || true; }
+end_volume_task() { lock_engine rm --force "$VOLUME_TASK" > /dev/null 2>&1 || true; }
 
 # The network on which NGINX finds replicas. Usage: front REPLICA...
 front() {

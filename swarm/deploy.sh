@@ -72,6 +72,12 @@ step 'Handing out the images'
 # Each word is an image.
 # shellcheck disable=SC2086
 hand_out $images "$REDIS" || die 'a node does not take the images, see above.'
+lock 'A deploy'
+[ -z "$(remembered restore)" ] || die "a restore was cut off: call it again. ./stack swarm restore $(remembered restore)"
+# One does not start on the data of the other.
+mode=$(remembered postgres || true)
+[ "${mode:-$SWARM_POSTGRES}" = "$SWARM_POSTGRES" ] ||
+  die "SWARM_POSTGRES is '$SWARM_POSTGRES', and the data is that of '$mode'. docs/swarm.md says how to move it."
 
 set --
 for file in $files; do set -- "$@" --compose-file "swarm/$file.yml"; done
@@ -84,6 +90,7 @@ else
   apply redis
   await redis
 fi
+[ "$SWARM_POSTGRES" = external ] || [ -n "$mode" ] || remember postgres "$SWARM_POSTGRES"
 case "$SWARM_POSTGRES" in
 three) deploy_three ;;
 single) deploy_single ;;

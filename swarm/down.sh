@@ -13,6 +13,10 @@ cd "$(dirname "$0")/.."
 . swarm/objects.sh
 
 case "$#${1:-}" in 0 | 1--volumes) ;; *) die "swarm down takes --volumes or nothing: not '$*'." ;; esac
+[ $# = 0 ] || [ "$(echo "$REACHED" | wc -w)" = "$(echo "$SWARM_NODES" | wc -w)" ] ||
+  die 'the data of a node that does not answer would stay, and fit no later one: take the node out of SWARM_NODES first, if it is gone for good.'
+! lock_image > /dev/null || lock 'A removal'
+[ $# = 1 ] || [ -z "$(remembered restore)" ] || die "a restore was cut off: call it again, or give --volumes. ./stack swarm restore $(remembered restore)"
 swarm stack rm "$PROJECT"
 for node in $REACHED; do
   # It still has a volume.
@@ -23,4 +27,8 @@ for node in $REACHED; do
   [ $# = 0 ] || at "$node" volume ls --quiet --filter "label=com.docker.stack.namespace=$PROJECT" |
     while read -r volume; do at "$node" volume rm "$volume" > /dev/null; done
 done
-[ $# = 0 ] || remove_former_secrets
+[ $# = 0 ] || {
+  remove_former_secrets
+  forget postgres
+  forget restore
+}

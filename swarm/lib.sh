@@ -38,6 +38,27 @@ for node in $SWARM_NODES; do
 done
 [ -n "$MANAGER" ] || die 'no node of SWARM_NODES is a manager that answers: see docs/swarm.md'
 
+# ops/lib.sh holds the lock here: the first manager that answers, whichever machine calls.
+lock_engine() { swarm "$@"; }
+lock_image() { swarm image ls --format '{{.Repository}}:{{.Tag}}' "${SWARM_REGISTRY:+$SWARM_REGISTRY/}$PROJECT-nginx" | grep -m 1 .; }
+clean_up() { :; }
+
+# What the Swarm knows of the stack beside its services, each in a config's label: `postgres`, how it was deployed, and `restore`, the
+# file of one that has begun. Usage: remember NAME VALUE | remembered NAME | forget NAME
+remember() { echo "$2" | swarm config create --label "value=$2" "${PROJECT}_$1" - > /dev/null; }
+remembered() { swarm config inspect --format '{{index .Spec.Labels "value"}}' "${PROJECT}_$1" 2> /dev/null; }
+forget() { swarm config rm "${PROJECT}_$1" > /dev/null 2>&1 || true; }
+
+# The node that keeps the data of a member: its ID, and where Docker reaches it; nothing if it does not answer.
+# Usage: store_id N | store_node N
+store_id() { swarm node ls --filter "node.label=store=$1" --quiet; }
+store_node() {
+  _id=$(store_id "$1")
+  for _node in $REACHED; do
+    [ "$(at "$_node" info --format '{{.Swarm.NodeID}}')" != "${_id:-none}" ] || { echo "$_node" && return; }
+  done
+}
+
 # The container of a service's task on a node. Usage: container NODE SERVICE
 container() { at "$1" ps --quiet --filter "label=com.docker.swarm.service.name=${PROJECT}_$2" --filter status=running | head -n 1; }
 

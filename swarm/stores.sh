@@ -1,17 +1,19 @@
 # shellcheck shell=sh
 # Postgres on the Swarm. Sourced after rollout.sh.
 
-# The first nodes of SWARM_NODES keep the data. docs/swarm.md tells how to replace one. Usage: label_nodes HOW_MANY
+# Gives each of the first nodes of SWARM_NODES a part of the data, and a new node the part of one that was removed. Usage: label_nodes HOW_MANY
 label_nodes() {
-  _n=0
-  for _at in $SWARM_NODES; do
-    [ $_n -lt "$1" ] || break
-    _n=$((_n + 1))
-    [ -z "$(swarm node ls --filter "node.label=store=$_n" --quiet)" ] || continue
-    swarm node update --label-add "store=$_n" "$(at "$_at" info --format '{{.Swarm.NodeID}}')" > /dev/null ||
-      die "$_at cannot be given the label store=$_n, see above."
+  for _n in $(seq "$1"); do
+    [ -z "$(store_id "$_n")" ] || continue
+    _free=''
+    for _at in $REACHED; do
+      # One that has a part keeps it.
+      _id=$(at "$_at" info --format '{{.Swarm.NodeID}}')
+      [ -n "$(swarm node inspect --format '{{index .Spec.Labels "store"}}' "$_id")" ] || { _free=$_id && break; }
+    done
+    [ -n "$_free" ] || die "no node that answers is free for part $_n of Postgres's data: name another one in SWARM_NODES, or set SWARM_POSTGRES=single."
+    swarm node update --label-add "store=$_n" "$_free" > /dev/null || die "the node $_free cannot be given the label store=$_n, see above."
   done
-  [ $_n = "$1" ] || die "SWARM_NODES names $_n nodes, and Postgres needs three: name more, or set SWARM_POSTGRES=single."
 }
 
 # Until the cluster has a primary and two standbys that follow it, one of them synchronously.
@@ -25,16 +27,15 @@ $(cat "$TMP/cluster")"
   done
 }
 
+# Postgres's services, the primary's last: it hands over once, to a member that is replaced already.
+in_order() {
+  echo "$STORES" | tr ' ' '\n' | grep -vx "$1"
+  echo "$1"
+}
+
 deploy_three() {
   label_nodes 3
-  if find_postgres; then
-    # One after the other, so that two are always there.
-    for _store in $STORES; do
-      apply "$_store"
-      await "$_store"
-      await_cluster
-    done
-  else
+  if ! find_postgres; then
     # At a first start, or after one that failed: no member is of use before two are there.
     # Each word is a service.
     # shellcheck disable=SC2086
@@ -42,6 +43,16 @@ deploy_three() {
     # shellcheck disable=SC2086
     await $STORES
     await_cluster
+  elif [ "$(store_node 1 | wc -l)$(store_node 2 | wc -l)$(store_node 3 | wc -l)" != 111 ]; then
+    # Two members are left, and Postgres and etcd need both.
+    say 'A node that keeps data does not answer. Postgres stays as it is; deploy again when the node is back.'
+  else
+    # One after the other, so that two are always there.
+    for _store in $(in_order "$(engine inspect --format '{{index .Config.Labels "com.docker.swarm.service.name"}}' "$PG_CONTAINER" | sed "s/^${PROJECT}_//")"); do
+      apply "$_store"
+      await "$_store"
+      await_cluster
+    done
   fi
   in_postgres prepare.sh || die 'the roles of Postgres could not be set right, see above.'
 }

@@ -29,8 +29,7 @@ export class Host implements AsyncDisposable {
   /** @param name tells its folder on the disk from others */
   static async boot(name: string, port: Port): Promise<Host> {
     const host = new Host(name, port);
-    await rm(host.#disk, { recursive: true, force: true });
-    await mkdir(host.#disk);
+    await host.wipe();
     await host.boot();
     return host;
   }
@@ -100,6 +99,12 @@ export class Host implements AsyncDisposable {
   /** Copies images from the machine's engine to its own. */
   async load(images: string[]): Promise<void> {
     await run('sh', ['-c', `docker save "$@" | docker --host ${this.engine} load`, 'sh', ...images]);
+  }
+
+  /** Its disk is empty again. It has to be off. */
+  async wipe(): Promise<void> {
+    await rm(this.#disk, { recursive: true, force: true });
+    await mkdir(this.#disk);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -6,6 +6,7 @@ import { Checkout, type Ended, ended } from './checkout.ts';
 import { until } from './faults.ts';
 import { Host } from './host.ts';
 import { Switch } from './switch.ts';
+import { Task } from './task.ts';
 import { CHECKOUT, ROOT } from './this-checkout.ts';
 
 /** What `patronictl list` says of a member of Postgres. */
@@ -46,6 +47,24 @@ export class Nodes implements AsyncDisposable {
     await node.startEngine(join(ROOT, 'swarm/daemon.json'));
   }
 
+  /** Another machine, with an empty disk, comes in place of a node that is lost for good: docs/swarm.md. */
+  async replace(node: Host): Promise<void> {
+    const id = (await node.docker('info', '--format', '{{.Swarm.NodeID}}')).trim();
+    await node.cutPower();
+    await node.wipe();
+    const manager = await this.manager();
+    await until(
+      async () =>
+        (await manager.docker('node', 'inspect', '--format', '{{.Status.State}}', id)).trim() === 'down',
+      60_000,
+    );
+    await manager.docker('node', 'demote', id);
+    await manager.docker('node', 'rm', '--force', id);
+    await this.bootAgain(node);
+    const token = (await manager.docker('swarm', 'join-token', '--quiet', 'manager')).trim();
+    await node.docker('swarm', 'join', '--token', token, manager.port.address);
+  }
+
   /** A node that has lost power is back. */
   async bootAgain(node: Host): Promise<void> {
     await node.boot();
@@ -80,16 +99,12 @@ export class Nodes implements AsyncDisposable {
 
   /** Runs a task of `./stack swarm`. */
   async stack(task: string, settings: NodeJS.ProcessEnv = {}): Promise<Ended> {
-    const env = {
-      ...process.env,
-      COMPOSE_PROJECT_NAME: this.name,
-      HTTP_PORT: '80',
-      SWARM_NODES: this.nodes.map(({ engine }) => engine).join(' '),
-      // This kernel may lack ESP.
-      SWARM_ENCRYPTION: 'off',
-      ...settings,
-    };
-    return ended('./stack', ['swarm', ...task.split(' ')], this.path, env);
+    return ended('./stack', ['swarm', ...task.split(' ')], this.path, this.#env(settings));
+  }
+
+  /** Begins a task of `./stack swarm`. */
+  begin(task: string): Task {
+    return new Task(this.path, this.#env(), ['swarm', ...task.split(' ')]);
   }
 
   /** As stack(). @throws unless it ends well */
@@ -196,6 +211,18 @@ export class Nodes implements AsyncDisposable {
       .catch(String);
     const failed = tasks.split('\n').filter((line) => !/ (Running Running|Complete Complete)/.test(line));
     return [...failed, JSON.stringify(await this.members())].join('\n');
+  }
+
+  #env(settings: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+    return {
+      ...process.env,
+      COMPOSE_PROJECT_NAME: this.name,
+      HTTP_PORT: '80',
+      SWARM_NODES: this.nodes.map(({ engine }) => engine).join(' '),
+      // This kernel may lack ESP.
+      SWARM_ENCRYPTION: 'off',
+      ...settings,
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -169,6 +169,47 @@ export const FAULTS: Fault[] = [
     work: isolate(withoutStandby),
   },
   {
+    name: 'a deploy while the third node is away, and another one when it is back',
+    async work(swarm) {
+      const node = await nodeOf(swarm, 'Replica');
+      await node.cutPower();
+      await swarm.edit(ROUTES, VISIT, `      log.trace('one more version');\n${VISIT}`);
+      const said = await swarm.does('deploy');
+      await swarm.bootAgain(node);
+      if (!said.includes('Postgres stays as it is')) throw new Error(`the deploy said: ${said}`);
+      await swarm.whole();
+      await swarm.does('deploy');
+      return [node];
+    },
+  },
+  {
+    name: 'a node that keeps data is replaced by an empty one',
+    async work(swarm) {
+      const node = await nodeOf(swarm, 'Sync Standby');
+      await swarm.replace(node);
+      await swarm.does('deploy');
+      return [node];
+    },
+  },
+  {
+    name: 'the engine of each node is restarted, one after the other, as an upgrade does',
+    async work(swarm) {
+      for (const node of swarm.nodes) {
+        const id = (await node.docker('info', '--format', '{{.Swarm.NodeID}}')).trim();
+        await node.docker('node', 'update', '--availability', 'drain', id);
+        await until(async () => (await node.docker('ps', '--quiet')) === '', 60_000);
+        await node.endEngine('TERM');
+        await swarm.startEngine(node);
+        await until(async () =>
+          (await swarm.manager()).docker('node', 'update', '--availability', 'active', id).then(() => true),
+        );
+        await swarm.whole();
+      }
+      await swarm.does('deploy');
+      return swarm.nodes;
+    },
+  },
+  {
     name: 'the engine of the leading manager is restarted',
     async work(swarm) {
       const manager = await swarm.manager();

@@ -3,6 +3,7 @@ import { mkdtempDisposable, readdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { until } from '../../support/faults.ts';
 import { Nodes } from '../../support/nodes.ts';
 import { certificate, startTlsPostgres, startTlsRedis } from '../../support/tls-stores.ts';
 import { blame, FAULTS, runFault } from './faults.ts';
@@ -34,33 +35,81 @@ describe('a Swarm of three nodes', () => {
     expect(await swarm.sql('SELECT current_database(), visitor_count FROM visitors')).toBe('linode|6');
   });
 
-  it('brings a backup back, and goes on from its number', async () => {
+  it('brings a backup back though the restore is cut off, and deploys nothing until then', async () => {
     await using directory = await mkdtempDisposable(join(tmpdir(), 'backups-'));
     await swarm.does(`backup ${directory.path}`);
     const [first = ''] = swarm.addresses;
     const counted = await visit(first);
     await visit(first);
     const [file = ''] = await readdir(directory.path);
+    const restore = `restore ${join(directory.path, file)}`;
+    const task = swarm.begin(restore);
+    await task.says('Starting Postgres');
+    await task.crash();
+    await task.end;
+    // The lock goes with its holder, within a second.
+    await until(async () => !(await swarm.stack('deploy')).stderr.includes('is under way'));
+    expect((await swarm.stack('deploy')).stderr).toContain(
+      `a restore was cut off: call it again. ./stack swarm ${restore}`,
+    );
+    await swarm.does(restore);
+    expect(await visit(first)).toBe(counted);
+  });
+
+  it('brings a dump back', async () => {
+    await using directory = await mkdtempDisposable(join(tmpdir(), 'backups-'));
+    const [first = ''] = swarm.addresses;
+    await swarm.does(`backup --dump ${directory.path}`);
+    const counted = await visit(first);
+    const [file = ''] = await readdir(directory.path);
     await swarm.does(`restore ${join(directory.path, file)}`);
     expect(await visit(first)).toBe(counted);
+  });
+
+  it('makes one change at a time', async () => {
+    const node = await swarm.manager();
+    const image = await node.docker('image', 'ls', '--quiet', `${swarm.name}-nginx`);
+    const [lock, id] = [`${swarm.name}-lock`, image.split('\n')[0] ?? ''];
+    await node.docker(
+      'run',
+      '--detach',
+      '--name',
+      lock,
+      '--label',
+      'stack.task=A restore',
+      '--entrypoint',
+      'sleep',
+      id,
+      '300',
+    );
+    const { code, stderr } = await swarm.stack('deploy');
+    await node.docker('rm', '--force', lock);
+    expect(stderr).toContain('stack: A restore is under way: wait for its end.');
+    expect(code).toBe(1);
   });
 
   it.each(FAULTS.filter(({ name }) => IN_EVERY_RUN.includes(name)))('serves on: $name', async (fault) => {
     expect(blame(fault, await runFault(swarm, fault))).toEqual([]);
   });
 
-  it('counts in one Postgres, and brings back its backup', async () => {
-    await swarm.does('down --volumes');
-    const settings = { SWARM_POSTGRES: 'single' };
-    await swarm.does('deploy', settings);
+  it('moves from three Postgres to one by a dump, and brings back a backup of it', async () => {
     await using directory = await mkdtempDisposable(join(tmpdir(), 'backups-'));
     const [first = ''] = swarm.addresses;
-    expect(await visit(first)).toBe(1);
+    const written = async (kind: string) =>
+      join(directory.path, (await readdir(directory.path)).find((name) => name.startsWith(kind)) ?? kind);
+    const counted = await visit(first);
+    await swarm.does(`backup --dump ${directory.path}`);
+    const settings = { SWARM_POSTGRES: 'single' };
+    expect((await swarm.stack('deploy', settings)).stderr).toContain("the data is that of 'three'");
+    await swarm.does('down --volumes');
+    await swarm.does('deploy', settings);
+    await swarm.does(`restore ${await written('dump')}`, settings);
+    expect(await visit(first)).toBe(counted + 1);
     await swarm.does(`backup ${directory.path}`, settings);
-    expect(await visit(first)).toBe(2);
-    const [file = ''] = await readdir(directory.path);
-    await swarm.does(`restore ${join(directory.path, file)}`, settings);
-    expect(await visit(first)).toBe(2);
+    expect(await visit(first)).toBe(counted + 2);
+    await swarm.does(`restore ${await written('base')}`, settings);
+    expect(await visit(first)).toBe(counted + 2);
+    await swarm.does('down --volumes', settings);
   });
 
   it('counts in stores elsewhere, whose certificates it verifies', async () => {
@@ -100,6 +149,7 @@ describe('a Swarm of three nodes', () => {
       expect(await node.docker('ps', '--all', '--quiet')).toBe('');
       expect(await node.docker('volume', 'ls', '--quiet')).toBe('');
       expect(await node.docker('secret', 'ls', '--quiet')).toBe('');
+      expect(await node.docker('config', 'ls', '--quiet')).toBe('');
     }
   });
 
