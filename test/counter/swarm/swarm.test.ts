@@ -1,5 +1,5 @@
 /** One fault of each kind on three nodes; `./stack swarm test` causes all of them. */
-import { mkdtempDisposable, readdir, writeFile } from 'node:fs/promises';
+import { mkdtemp, mkdtempDisposable, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -21,48 +21,68 @@ async function visit(address: string): Promise<number> {
 }
 
 describe('a Swarm of three nodes', () => {
+  const single = { SWARM_POSTGRES: 'single' };
   let swarm: Nodes;
+  let first: string;
+  let backups: string;
   beforeAll(async () => {
     swarm = await Nodes.boot();
-    await swarm.does('deploy');
+    [first = ''] = swarm.addresses;
+    backups = await mkdtemp(join(tmpdir(), 'backups-'));
+    await swarm.does('deploy', single);
   });
-  afterAll(() => swarm[Symbol.asyncDispose]());
+  afterAll(async () => {
+    await rm(backups, { recursive: true });
+    await swarm[Symbol.asyncDispose]();
+  });
+
+  /** Makes a backup, and returns its file. */
+  const backup = async (kind: 'base' | 'dump', settings?: NodeJS.ProcessEnv) => {
+    await swarm.does(`backup ${kind === 'dump' ? '--dump ' : ''}${backups}`, settings);
+    const files = (await readdir(backups)).filter((name) => name.startsWith(kind)).toSorted();
+    return join(backups, files.at(-1) ?? '');
+  };
 
   it('counts the visits to all nodes in one row', async () => {
     const numbers = [];
     for (const address of [...swarm.addresses, ...swarm.addresses]) numbers.push(await visit(address));
     expect(numbers).toEqual([1, 2, 3, 4, 5, 6]);
-    expect(await swarm.sql('SELECT current_database(), visitor_count FROM visitors')).toBe('linode|6');
   });
 
-  it('brings a backup back though the restore is cut off, and deploys nothing until then', async () => {
-    await using directory = await mkdtempDisposable(join(tmpdir(), 'backups-'));
-    await swarm.does(`backup ${directory.path}`);
-    const [first = ''] = swarm.addresses;
+  it('brings back a dump of one Postgres', async () => {
+    const dump = await backup('dump', single);
     const counted = await visit(first);
-    await visit(first);
-    const [file = ''] = await readdir(directory.path);
-    const restore = `restore ${join(directory.path, file)}`;
-    const task = swarm.begin(restore);
-    await task.says('Starting Postgres');
-    await task.crash();
-    await task.end;
-    // The lock goes with its holder, within a second.
-    await until(async () => !(await swarm.stack('deploy')).stderr.includes('is under way'));
-    expect((await swarm.stack('deploy')).stderr).toContain(
-      `a restore was cut off: call it again. ./stack swarm ${restore}`,
-    );
-    await swarm.does(restore);
+    await swarm.does(`restore ${dump}`, single);
     expect(await visit(first)).toBe(counted);
   });
 
-  it('brings a dump back', async () => {
-    await using directory = await mkdtempDisposable(join(tmpdir(), 'backups-'));
-    const [first = ''] = swarm.addresses;
-    await swarm.does(`backup --dump ${directory.path}`);
+  it('moves to three Postgres with other passwords by a base backup, though the restore is cut off', async () => {
+    const base = await backup('base', single);
     const counted = await visit(first);
-    const [file = ''] = await readdir(directory.path);
-    await swarm.does(`restore ${join(directory.path, file)}`);
+    expect((await swarm.stack('deploy')).stderr).toContain(
+      "SWARM_POSTGRES is 'three', and the data is that of 'single'.",
+    );
+    await swarm.does('down --volumes', single);
+    await swarm.does('deploy');
+    expect(await visit(first)).toBe(1);
+    const restore = swarm.begin(`restore ${base}`);
+    await restore.says('Starting Postgres');
+    await restore.crash();
+    await restore.end;
+    const refused = `a restore was cut off: call it again. ./stack swarm restore ${base}`;
+    // The lock ends within a second of its holder.
+    await until(async () => (await swarm.stack('deploy')).stderr.includes(refused));
+    await swarm.does(`restore ${base}`);
+    expect(await visit(first)).toBe(counted);
+    expect(await swarm.sql('SELECT current_database(), visitor_count FROM visitors')).toBe(
+      `linode|${counted}`,
+    );
+  });
+
+  it('brings back a dump of three Postgres', async () => {
+    const dump = await backup('dump');
+    const counted = await visit(first);
+    await swarm.does(`restore ${dump}`);
     expect(await visit(first)).toBe(counted);
   });
 
@@ -92,26 +112,6 @@ describe('a Swarm of three nodes', () => {
     expect(blame(fault, await runFault(swarm, fault))).toEqual([]);
   });
 
-  it('moves from three Postgres to one by a dump, and brings back a backup of it', async () => {
-    await using directory = await mkdtempDisposable(join(tmpdir(), 'backups-'));
-    const [first = ''] = swarm.addresses;
-    const written = async (kind: string) =>
-      join(directory.path, (await readdir(directory.path)).find((name) => name.startsWith(kind)) ?? kind);
-    const counted = await visit(first);
-    await swarm.does(`backup --dump ${directory.path}`);
-    const settings = { SWARM_POSTGRES: 'single' };
-    expect((await swarm.stack('deploy', settings)).stderr).toContain("the data is that of 'three'");
-    await swarm.does('down --volumes');
-    await swarm.does('deploy', settings);
-    await swarm.does(`restore ${await written('dump')}`, settings);
-    expect(await visit(first)).toBe(counted + 1);
-    await swarm.does(`backup ${directory.path}`, settings);
-    expect(await visit(first)).toBe(counted + 2);
-    await swarm.does(`restore ${await written('base')}`, settings);
-    expect(await visit(first)).toBe(counted + 2);
-    await swarm.does('down --volumes', settings);
-  });
-
   it('counts in stores elsewhere, whose certificates it verifies', async () => {
     const { cert, private: key } = await certificate(swarm.here);
     const files = { 'ca.pem': cert, 'key.pem': key };
@@ -123,6 +123,7 @@ describe('a Swarm of three nodes', () => {
       return join(directory.path, name);
     };
     const elsewhere = (url: string) => url.replace('localhost', swarm.here);
+    await swarm.does('down --volumes');
     await swarm.does('deploy', {
       SWARM_POSTGRES: 'external',
       SWARM_DATABASE_URL_FILE: await write(
@@ -132,7 +133,6 @@ describe('a Swarm of three nodes', () => {
       SWARM_REDIS_URL_FILE: await write('redis', elsewhere(redis.url)),
       SWARM_CA_FILE: await write('ca.pem', cert),
     });
-    const [first = ''] = swarm.addresses;
     expect(await visit(first)).toBe(1);
     const ready = await swarm.inside('web', '/usr/local/bin/node', 'healthcheck.cjs', '/readyz');
     expect(JSON.parse(ready)).toMatchObject({
