@@ -35,6 +35,7 @@ for part in $parts; do
   [ -n "$(store_node "$part")" ] || die "nothing was restored: the node with part $part of the data does not answer."
 done
 home=$(store_node 1)
+initdb_args=$(docker compose config | sed -n 's/^ *POSTGRES_INITDB_ARGS: //p')
 lock 'A restore'
 
 # A command of Postgres's image on the volume of the data, beside a server or without one. The passwords are of no use: those of the
@@ -46,7 +47,7 @@ in_volume() {
     --tmpfs /tmp:mode=1777 --tmpfs /run/secrets:mode=1777 --shm-size 128m \
     --env "POSTGRES_USER=${owner:?}" --env "PGUSER=$owner" --env "POSTGRES_DB=${database:?}" --env "PGDATABASE=$database" \
     --env "APPLICATION_ROLE=${role:?}" --env RESTORE_TIMEOUT --env POSTGRES_PASSWORD_FILE=/run/secrets/postgres/password \
-    --env 'POSTGRES_INITDB_ARGS=--auth-local=scram-sha-256 --auth-host=scram-sha-256 --locale-provider=builtin --locale=C.UTF-8' \
+    --env "POSTGRES_INITDB_ARGS=$initdb_args" \
     --entrypoint sh "$image" -euc 'umask 077; mkdir /run/secrets/postgres /run/secrets/web
       for file in /run/secrets/postgres/password /run/secrets/web/password /tmp/backup-password; do
         head -c 24 /dev/urandom | base64 > $file

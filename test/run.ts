@@ -37,8 +37,8 @@ if (spawnSync('docker', ['info']).status === 0) {
   // test/support/host.ts starts it.
   const needed = ['dockerd', 'ip', 'bridge', 'iptables', 'nsenter', 'unshare'];
   const lacking = needed.filter((name) => spawnSync(name, ['--version']).error);
-  if (process.getuid?.() === 0 && lacking.length === 0) projects.push('engine');
-  else leaveOut('the engine tests', `A SECOND ENGINE NEEDS ROOT ON LINUX AND ${needed.join(', ')}`);
+  if (process.getuid?.() === 0 && lacking.length === 0) projects.push('engine', 'swarm');
+  else leaveOut('the engine and Swarm tests', `A SECOND ENGINE NEEDS ROOT ON LINUX AND ${needed.join(', ')}`);
 } else {
   leaveOut('all tests but the unit tests', 'NO DOCKER ENGINE ANSWERS (./stack test sees to one)');
 }
