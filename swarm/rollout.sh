@@ -21,12 +21,16 @@ apply() {
 # Why the newest tasks of a service do not run. Usage: errors SERVICE
 errors() { swarm service ps --no-trunc --format '{{.Name}} on {{.Node}}: {{.CurrentState}} {{.Error}}' "${PROJECT}_$1" | head -n 3; }
 
+# The tasks for which Swarm has found no node. Usage: pending SERVICE
+pending() { swarm service ps --filter desired-state=running --format '{{.CurrentState}}' "${PROJECT}_$1" | grep '^Pending' || true; }
+
 # Until all tasks of the services run, as this deploy wants them. Usage: await SERVICE...
 await() {
   # Swarm notes within a second that it has to update.
   sleep 2
   _ends=$(($(date +%s) + LIMIT_S))
   for _service; do
+    _asks=$(($(date +%s) + 30))
     while :; do
       # An update that failed puts the former specification back, its label included.
       _state=$(swarm service inspect --format '{{index .Spec.Labels "deploy"}} {{with .UpdateStatus}}{{.State}}{{end}}' "${PROJECT}_$_service")
@@ -41,6 +45,11 @@ await() {
         ;;
       *) die "$_service was not updated, and serves as before: $(errors "$_service")" ;;
       esac
+      if [ "$(date +%s)" -ge "$_asks" ] && [ -n "$(pending "$_service")" ]; then
+        # Once: Swarm has been seen to leave a task pending although its node is back.
+        _asks=$_ends
+        swarm service update --detach --force "${PROJECT}_$_service" > /dev/null
+      fi
       [ "$(date +%s)" -lt "$_ends" ] || die "$_service does not run after $LIMIT_S s ($_running): $(errors "$_service")"
       sleep 1
     done

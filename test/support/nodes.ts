@@ -186,10 +186,11 @@ export class Nodes implements AsyncDisposable {
     }, 120_000);
   }
 
-  /** Web runs on every node, as docs/swarm.md says to see to when a node is back. */
+  /** Web runs on every node, and so does etcd, as docs/swarm.md says to see to when a node is back. */
   async spread(): Promise<void> {
-    const nodes = new Set((await this.containers('web')).map(({ node }) => node));
-    if (nodes.size < this.nodes.length) await this.does('deploy');
+    const web = new Set((await this.containers('web')).map(({ node }) => node));
+    const etcd = await Promise.all([1, 2, 3].map((n) => this.containers(`etcd-${n}`)));
+    if (web.size < this.nodes.length || etcd.flat().length < 3) await this.does('deploy');
   }
 
   /** When all is as it was deployed: every task runs, and Postgres has a primary and two standbys, one of them synchronous. */
