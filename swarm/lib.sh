@@ -32,7 +32,7 @@ for node in $SWARM_NODES; do
   case "$(at "$node" info --format '{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}}' 2> "$TMP/info")" in
   'active true') MANAGER=${MANAGER:-$node} REACHED="$REACHED $node" ;;
   'active false') REACHED="$REACHED $node" ;;
-  '') say "$node does not answer: $(tail -n 1 "$TMP/info")" ;;
+  '' | ' '*) say "$node does not answer: $(tail -n 1 "$TMP/info")" ;;
   *) die "$node is part of no Swarm: join it, docs/swarm.md" ;;
   esac
 done

@@ -1,16 +1,16 @@
-/** `./stack swarm test [TEXT]`: every fault of faults.ts whose name has the text, on three nodes; a table in Markdown. */
+/** `./stack swarm test [PATTERN]`: every fault of faults.ts whose name matches, on three nodes; a table in Markdown. */
 import { markdown } from '../../support/markdown.ts';
 import { Nodes } from '../../support/nodes.ts';
 import { blame, FAULTS, runFault } from './faults.ts';
 
-const [text = ''] = process.argv.slice(2);
+const [pattern = ''] = process.argv.slice(2);
 await using swarm = await Nodes.boot();
 const started = performance.now();
 await swarm.does('deploy');
 console.error(`deployed after ${((performance.now() - started) / 1000).toFixed(0)} s`);
 
 const lines: (string | number)[][] = [];
-for (const fault of FAULTS.filter(({ name }) => name.includes(text))) {
+for (const fault of FAULTS.filter(({ name }) => new RegExp(pattern).test(name))) {
   console.error(fault.name);
   try {
     const result = await runFault(swarm, fault);
