@@ -79,6 +79,8 @@ mode=$(remembered postgres || true)
 [ "${mode:-$SWARM_POSTGRES}" = "$SWARM_POSTGRES" ] ||
   die "SWARM_POSTGRES is '$SWARM_POSTGRES', and the data is that of '$mode'. docs/swarm.md says how to move it."
 
+MANAGER_ID=$(swarm info --format '{{.Swarm.NodeID}}')
+export MANAGER_ID
 set --
 for file in $files; do set -- "$@" --compose-file "swarm/$file.yml"; done
 docker stack config "$@" > "$TMP/stack.yml" || die 'swarm/*.yml cannot be used, see above.'

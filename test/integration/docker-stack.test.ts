@@ -23,7 +23,7 @@ interface Stack {
 
 /** What the files' variables are: swarm/deploy.sh sets them. */
 const VARIABLES = [
-  ...['DEPLOY', 'WEB', 'NGINX', 'MIGRATE', 'REDIS', 'PATRONI', 'POSTGRES'],
+  ...['DEPLOY', 'WEB', 'NGINX', 'MIGRATE', 'REDIS', 'PATRONI', 'POSTGRES', 'MANAGER_ID'],
   ...['POSTGRES_PASSWORD', 'WEB_PASSWORD', 'REPLICATION_PASSWORD', 'DATABASE_URL', 'REDIS_URL'].map(
     (name) => `${name}_SECRET`,
   ),
