@@ -93,3 +93,24 @@ set_in_env() {
     echo "$1=$2"
   } > .env
 }
+
+# A setting, from the environment or from .env, whose last line for it counts. Usage: setting NAME
+setting() {
+  eval "_value=\${$1:-}"
+  [ -n "$_value" ] || _value=$(sed -n "s/^$1=//p" .env 2> /dev/null | tail -n 1)
+  printf %s "$_value"
+}
+
+# Lays compose/observability.yml over the stack if .env says so (OBSERVABILITY=on).
+lay_over() {
+  case "$(setting OBSERVABILITY)" in
+  '' | off) return 0 ;;
+  on) ;;
+  *) die "OBSERVABILITY is '$(setting OBSERVABILITY)': give on or off." ;;
+  esac
+  _files=$(setting COMPOSE_FILE)
+  case ":$_files:" in
+  *:compose/observability.yml:*) ;;
+  *) export COMPOSE_FILE="${_files:-docker-compose.yml}:compose/observability.yml" ;;
+  esac
+}

@@ -1,4 +1,5 @@
 /** What every application tells Prometheus, by OpenTelemetry's names: https://opentelemetry.io/docs/specs/semconv/http/http-metrics */
+import { hostname } from 'node:os';
 import type { Request, Response } from 'express';
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
@@ -12,6 +13,13 @@ const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPT
 export function createRegistry(): Registry {
   const register = new Registry();
   collectDefaultMetrics({ register });
+  const host = hostname();
+  new Gauge({
+    name: 'app_info',
+    help: 'Which container this is.',
+    labelNames: ['host'],
+    registers: [register],
+  }).set({ host }, 1);
   return register;
 }
 
