@@ -94,11 +94,11 @@ set_in_env() {
   } > .env
 }
 
-# A setting, from the environment or from .env, whose last line for it counts. Usage: setting NAME
+# A setting as Compose takes it: from the environment, even if it is empty there, or the last line of .env. Usage: setting NAME
 setting() {
-  eval "_value=\${$1:-}"
-  [ -n "$_value" ] || _value=$(sed -n "s/^$1=//p" .env 2> /dev/null | tail -n 1)
-  printf %s "$_value"
+  if eval "[ -n \"\${$1+given}\" ]"; then eval "printf %s \"\$$1\""; else
+    sed -n "s/^$1=//p" .env 2> /dev/null | tail -n 1
+  fi
 }
 
 # Lays compose/observability.yml over the stack if .env says so (OBSERVABILITY=on).

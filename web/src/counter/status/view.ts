@@ -32,6 +32,8 @@ export class View {
   sample(now: number): void {
     const { visits, seconds } = this.#replicas.take();
     const isKnown = this.#replicas.answering.length > 0;
+    // Until a replica was heard, nothing is known.
+    if (this.#replicas.all.length === 0) return;
     this.samples.push({
       at: now,
       visits: isKnown ? (visits * 1000) / Math.max(1, now - this.#sampledAt) : null,

@@ -60,7 +60,7 @@ export class Chart {
           ms: { range: (_, _min, max) => [0, Math.max(10, max) * 1.1] },
         },
         axes: [
-          { ...axis, values: (_, times) => times.map((time) => clock(time * 1000).slice(0, 5)) },
+          { ...axis, size: 30, values: (_, times) => times.map((time) => clock(time * 1000).slice(0, 5)) },
           { ...axis, size: 56 },
           {
             ...axis,

@@ -1,0 +1,107 @@
+/** Every alert is seen firing: its fault is caused on a real stack, and ended. docs/alerts.md has the times. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Heal, until } from '../../support/faults.ts';
+import { markdown } from '../../support/markdown.ts';
+import { Writers } from '../../support/writers.ts';
+import * as faults from './faults.ts';
+import { firing, stack } from './observed.ts';
+
+/** Prometheus looks every 5 s; a busy machine takes longer for everything. */
+const LIMIT_MS = 240_000;
+
+interface Trial {
+  fault: string;
+  /** Seconds from the fault until the alert fires, and from the fault's end until it does not. */
+  fires: number;
+  ends: number;
+}
+const trials = new Map<string, Promise<Trial>>();
+
+/** Causes a fault, waits until these alerts fire, ends it, and waits until they do not. */
+function attempt(fault: string, cause: () => Promise<Heal>, ...alerts: string[]): Promise<unknown> {
+  const started = performance.now();
+  const seconds = (since: number) => (performance.now() - since) / 1000;
+  const caused = cause();
+  const fired = alerts.map(async (alert) => {
+    await until(async () => (await firing()).includes(alert), LIMIT_MS);
+    return seconds(started);
+  });
+  const ended = (async () => {
+    // A fault whose alert never came has to end all the same.
+    const heal = await caused;
+    await Promise.allSettled(fired);
+    const since = performance.now();
+    await heal();
+    return since;
+  })();
+  alerts.forEach((alert, index) => {
+    const trial = (async () => {
+      const fires = (await fired[index]) ?? 0;
+      const since = await ended;
+      await until(async () => !(await firing()).includes(alert), LIMIT_MS);
+      return { fault, fires, ends: seconds(since) };
+    })();
+    trial.catch(() => {});
+    trials.set(alert, trial);
+  });
+  // What may follow: the fault is over.
+  return ended.catch(() => {});
+}
+
+let writers: Writers;
+let lane: Promise<unknown>;
+beforeAll(async () => {
+  // Visitors, or there would be no latency and no errors. A few: they come back at once.
+  writers = new Writers(stack.address, 4);
+  // Nothing of these touches another.
+  attempt('there is no backup; one is made', faults.noBackup, 'BackupOld');
+  attempt('a quarter of a lifetime is left; a new certificate', faults.expire, 'CertificateExpiring');
+  lane = (async () => {
+    await attempt('three crashes of a container of web', faults.crashThrice, 'ReplicasRestarting');
+    await attempt('the archive may not be written', faults.closeArchive, 'ArchiveFailing');
+    await Promise.all([
+      attempt('Redis stops', () => faults.stop('redis'), 'Degraded', 'BreakerOpen'),
+      attempt('a container of web stops', () => faults.stop('web'), 'ReplicasMissing'),
+      attempt('75 sessions more', faults.takeConnections, 'PostgresConnections'),
+      attempt('94 % of the disk are taken', faults.fillDisk, 'DiskFilling'),
+    ]);
+    await attempt('NGINX is paused', () => faults.pauseService('nginx'), 'EdgeDown');
+    await attempt(
+      'Postgres is paused',
+      () => faults.pauseService('postgres'),
+      'CannotCount',
+      'EdgeErrors',
+      'MonitoringDown',
+    );
+    await attempt('2,500 requests at once, Postgres paused', faults.fillPending, 'PendingHigh');
+    await attempt('the row is locked for 2 s at a time', faults.holdRow, 'Latency');
+    await attempt('a deploy of an image that does not start', faults.deployBroken, 'DeployWentBack');
+  })();
+});
+afterAll(async () => {
+  await lane;
+  await writers.stop();
+  const rows = await Promise.all(
+    [...trials].map(async ([alert, trial]) => {
+      const { fault, fires, ends } = await trial.catch(() => ({
+        fault: 'not seen',
+        fires: Number.NaN,
+        ends: Number.NaN,
+      }));
+      return [alert, fault, fires.toFixed(0), ends.toFixed(0)];
+    }),
+  );
+  console.log(markdown(['alert', 'fault', 'fires after (s)', 'ends after (s)'], rows));
+});
+
+const ALERTS = [
+  ...['BackupOld', 'CertificateExpiring', 'ReplicasRestarting', 'ArchiveFailing', 'Degraded', 'BreakerOpen'],
+  ...['ReplicasMissing', 'PostgresConnections', 'DiskFilling', 'EdgeDown', 'CannotCount', 'EdgeErrors'],
+  ...['MonitoringDown', 'PendingHigh', 'Latency', 'DeployWentBack'],
+];
+
+it.each(ALERTS)('%s fires while its fault lasts, and ends with it', async (alert) => {
+  await until(() => trials.has(alert), 480_000);
+  const trial = await trials.get(alert);
+  expect(trial?.fires).toBeGreaterThan(0);
+});

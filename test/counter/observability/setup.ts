@@ -1,0 +1,44 @@
+/** One stack with compose/observability.yml for all files of this suite; removed with its volumes at the end. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestProject } from 'vitest/node';
+import { Stack } from '../../support/stack.ts';
+import { freePort } from '../../support/this-checkout.ts';
+
+export const FILES = [
+  'compose/backup.yml',
+  'compose/observability.yml',
+  'test/counter/observability/on-a-small-disk.yml',
+];
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const backups = await mkdtemp(join(tmpdir(), 'backups-'));
+  const settings = {
+    PROMETHEUS_PORT: String(await freePort()),
+    ALERTMANAGER_PORT: String(await freePort()),
+    CERTIFICATE_PORT: String(await freePort()),
+    BACKUP_DIR: backups,
+    WAL_ARCHIVE_TIMEOUT: '60',
+  };
+  const stack = await Stack.startWith(
+    { ...settings, CERTIFICATES: `certificate.test:${settings.CERTIFICATE_PORT}` },
+    'observed',
+    ...FILES,
+  );
+  project.provide('observed', { project: stack.project, port: stack.port, settings });
+  return async () => {
+    await stack.remove();
+    await rm(backups, { recursive: true });
+  };
+}
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    observed: {
+      project: string;
+      port: string;
+      settings: Record<'PROMETHEUS_PORT' | 'ALERTMANAGER_PORT' | 'CERTIFICATE_PORT' | 'BACKUP_DIR', string>;
+    };
+  }
+}
