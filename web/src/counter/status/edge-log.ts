@@ -12,9 +12,14 @@ const MOST = 8 * 1024 * 1024;
 /**
  * Counts what NGINX saw: a line of its second access log is a status and seconds. A file, which NGINX writes once a second: what it
  * sends line by line costs it ten times as much, and is lost when nobody reads quickly enough.
- * @returns reads on; and stops
+ * @returns how to stop
  */
-export function watchEdge(path: string, registry: Registry, warn: (error: unknown) => void): () => void {
+export function watchEdge(
+  path: string,
+  registry: Registry,
+  warn: (error: unknown) => void,
+  everyMs = EVERY_MS,
+): () => void {
   const registers = [registry];
   const requests = new Counter({
     name: 'edge_requests_total',
@@ -66,6 +71,7 @@ export function watchEdge(path: string, registry: Registry, warn: (error: unknow
   }
 
   let failure = '';
+  let isStopped = false;
   async function turn(): Promise<void> {
     await read().then(
       () => {
@@ -77,8 +83,11 @@ export function watchEdge(path: string, registry: Registry, warn: (error: unknow
         failure = error.message;
       },
     );
-    timer = setTimeout(turn, EVERY_MS);
+    if (!isStopped) timer = setTimeout(turn, everyMs);
   }
   timer = setTimeout(turn, 0);
-  return () => clearTimeout(timer);
+  return () => {
+    isStopped = true;
+    clearTimeout(timer);
+  };
 }

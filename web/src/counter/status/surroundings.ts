@@ -1,11 +1,12 @@
 import { readdir, statfs } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { connect } from 'node:tls';
 import { Gauge, type Registry } from 'prom-client';
 
 /** How long a server may take to show its certificate (ms). */
 const HANDSHAKE_MS = 3000;
 const EVERY_MS = 10_000;
-const BACKUP = /^(?:base|dump)-(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z\./;
+const BACKUP = /^(?:base|dump)-(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z\.(?:tar|sql)\.gz$/;
 
 /** When the newest of these backups was made (s since 1970), by their names; 0 without any. */
 export function newestBackup(names: string[]): number {
@@ -20,7 +21,9 @@ export function newestBackup(names: string[]): number {
 export async function certificateOf(server: string): Promise<{ from: number; to: number }> {
   const [, host = '', port = '443'] = /^(.*?)(?::(\d+))?$/.exec(server) ?? [];
   const { promise, resolve, reject } = Promise.withResolvers<{ from: number; to: number }>();
-  const socket = connect({ host, port: Number(port), servername: host, rejectUnauthorized: false });
+  // An address is no name that a server could choose a certificate by.
+  const name = isIP(host) ? {} : { servername: host };
+  const socket = connect({ host, port: Number(port), ...name, rejectUnauthorized: false });
   socket.setTimeout(HANDSHAKE_MS, () => socket.destroy(new Error(`${server} showed no certificate in time`)));
   socket.once('error', reject);
   socket.once('secureConnect', () => {
@@ -68,6 +71,7 @@ export function watchSurroundings(
     }),
   ];
   const failures = new Map<number, string>();
+  let isStopped = false;
   let timer: NodeJS.Timeout;
   async function look(): Promise<void> {
     await Promise.all(
@@ -81,8 +85,11 @@ export function watchSurroundings(
         ),
       ),
     );
-    timer = setTimeout(look, EVERY_MS);
+    if (!isStopped) timer = setTimeout(look, EVERY_MS);
   }
   timer = setTimeout(look, 0);
-  return () => clearTimeout(timer);
+  return () => {
+    isStopped = true;
+    clearTimeout(timer);
+  };
 }
