@@ -48,6 +48,16 @@ it('.env.example, the Dockerfiles and the list of stand-ins name the same defaul
     expect(read('.env.example')).toContain(`\n#${name}=${image}\n`);
     expect(read('host/base-images/README.md')).toContain(`| \`${image}\` |`);
   }
+  const overlay = read('compose/observability.yml');
+  const overlaid = [...overlay.matchAll(/\$\{([A-Z]+_IMAGE):-([^}]*)\}/g)].filter(
+    ([, name]) => name !== 'NODE_IMAGE',
+  );
+  expect(overlaid).toHaveLength(3);
+  for (const [, name, image] of overlaid) {
+    expect(read('.env.example')).toContain(`\n#${name}=${image}\n`);
+    expect(read('host/base-images/README.md')).toContain(`| \`${image}\` |`);
+  }
+  expect(overlay).toContain(`NODE_IMAGE:-${DEFAULTS.NODE_IMAGE}}`);
   const swarm = /SWARM_POSTGRES_IMAGE(?::-|=)([^}\s]*)/;
   const ofTheSwarm = ['.env.example', 'swarm/images.yml', 'swarm/patroni/Dockerfile'].map(
     (path) => swarm.exec(read(path))?.[1],
@@ -102,6 +112,8 @@ describe('Renovate finds', () => {
   it('no image where only an address, an owner or a module is named', () => {
     const all = files.filter((path) => !path.startsWith('test/')).flatMap(found);
     for (const image of all)
-      expect(image).toMatch(/^(node|nginx|redis|postgres):\d+(\.\d+)?(-alpine|-slim|-trixie)?$/);
+      expect(image).toMatch(
+        /^((node|nginx|redis|postgres):\d+(\.\d+)?(-alpine|-slim|-trixie)?|prom[a-z]*\/[a-z-]+:v\d+\.\d+\.\d+)$/,
+      );
   });
 });

@@ -2,9 +2,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Heal, until } from '../../support/faults.ts';
 import { markdown } from '../../support/markdown.ts';
-import { Writers } from '../../support/writers.ts';
 import * as faults from './faults.ts';
-import { firing, stack } from './observed.ts';
+import { firing, isScraped, Visitors } from './observed.ts';
 
 /** Prometheus looks every 5 s; a busy machine takes longer for everything. */
 const LIMIT_MS = 240_000;
@@ -48,11 +47,12 @@ function attempt(fault: string, cause: () => Promise<Heal>, ...alerts: string[])
   return ended.catch(() => {});
 }
 
-let writers: Writers;
+let visitors: Visitors;
 let lane: Promise<unknown>;
 beforeAll(async () => {
-  // Visitors, or there would be no latency and no errors. A few: they come back at once.
-  writers = new Writers(stack.address, 4);
+  await until(isScraped, 120_000);
+  // Without any there would be no latency and no errors.
+  visitors = new Visitors();
   // Nothing of these touches another.
   attempt('there is no backup; one is made', faults.noBackup, 'BackupOld');
   attempt('a quarter of a lifetime is left; a new certificate', faults.expire, 'CertificateExpiring');
@@ -80,7 +80,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await lane;
-  await writers.stop();
+  visitors.stop();
   const rows = await Promise.all(
     [...trials].map(async ([alert, trial]) => {
       const { fault, fires, ends } = await trial.catch(() => ({

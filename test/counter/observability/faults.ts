@@ -22,10 +22,24 @@ export async function fillDisk(): Promise<Heal> {
 
 /** The archive takes nothing. */
 export async function closeArchive(): Promise<Heal> {
-  const archive = (mode: string) => stack.compose('exec', '-T', 'postgres', 'chmod', mode, '/archive');
+  const archive = (mode: string) =>
+    stack.compose(
+      'exec',
+      '-T',
+      'postgres',
+      'find',
+      '/archive',
+      '-type',
+      'd',
+      '-exec',
+      'chmod',
+      mode,
+      '{}',
+      ';',
+    );
   await archive('0500');
   await stack.sql('SELECT pg_switch_wal()');
-  return async () => void (await archive('0700'));
+  return async () => void (await archive('0755'));
 }
 
 /** No backup is there, from the start. */

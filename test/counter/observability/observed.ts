@@ -11,14 +11,50 @@ export const stack = new Stack(project, port, FILES, {
   CERTIFICATES: `certificate.test:${settings.CERTIFICATE_PORT}`,
 });
 
-/** The names of the alerts that fire now, as Prometheus has them. */
-export async function firing(): Promise<string[]> {
-  const url = `http://127.0.0.1:${settings.PROMETHEUS_PORT}/api/v1/alerts`;
+/** What Prometheus's API answers. */
+async function prometheus<T>(path: string): Promise<T> {
+  const url = `http://127.0.0.1:${settings.PROMETHEUS_PORT}/api/v1/${path}`;
   const answer = await fetch(url, { signal: AbortSignal.timeout(5000) });
-  const { data } = (await answer.json()) as {
-    data: { alerts: { state: string; labels: Record<string, string> }[] };
-  };
-  return data.alerts.filter(({ state }) => state === 'firing').map(({ labels }) => labels.alertname ?? '');
+  return ((await answer.json()) as { data: T }).data;
+}
+
+/** The names of the alerts that fire now. */
+export async function firing(): Promise<string[]> {
+  const { alerts } = await prometheus<{ alerts: { state: string; labels: Record<string, string> }[] }>(
+    'alerts',
+  );
+  return alerts.filter(({ state }) => state === 'firing').map(({ labels }) => labels.alertname ?? '');
+}
+
+/** Has Prometheus asked each of these, three replicas included? What it never saw cannot rise. */
+export async function isScraped(): Promise<boolean> {
+  const { activeTargets } = await prometheus<{ activeTargets: { health: string }[] }>('targets');
+  return activeTargets.length === 6 && activeTargets.every(({ health }) => health === 'up');
+}
+
+/** Visitors at a steady rate, whatever the answers are: enough for an alert about many, too few to keep the machine busy. */
+export class Visitors {
+  #underWay = 0;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor() {
+    this.#timer = setInterval(() => this.#visit(), 25);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #visit(): void {
+    if (this.#underWay >= 200) return;
+    this.#underWay++;
+    fetch(stack.address, { signal: AbortSignal.timeout(10_000) })
+      .then((response) => response.text())
+      .catch(() => {})
+      .finally(() => {
+        this.#underWay--;
+      });
+  }
 }
 
 export async function container(service: string): Promise<string> {

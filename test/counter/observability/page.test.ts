@@ -3,23 +3,22 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { crash, pause, until } from '../../support/faults.ts';
 import { docker, inspect } from '../../support/stack.ts';
-import { Writers } from '../../support/writers.ts';
 import { Viewer } from './browser.ts';
-import { container, stack } from './observed.ts';
+import { container, settings, stack, Visitors } from './observed.ts';
 
 /** On a machine that is busy; the page's own words for it are two seconds. */
 const LIMIT_MS = 30_000;
 
 let viewer: Viewer;
-let writers: Writers;
+let visitors: Visitors;
 beforeAll(async () => {
   await until(() => stack.isReady(), 60_000);
-  writers = new Writers(stack.address, 4);
+  visitors = new Visitors();
   viewer = await Viewer.open();
 });
 afterAll(async () => {
   await viewer?.[Symbol.asyncDispose]();
-  await writers?.stop();
+  visitors?.stop();
 });
 
 const verdict = () => viewer.text('#verdict-text');
@@ -158,8 +157,6 @@ it('shows a reset, and an alert that Alertmanager sends', async () => {
     labels: { alertname: 'Drill', severity: 'page' },
     annotations: { summary: 'only a drill' },
   };
-  await stack.compose('exec', '-T', 'prometheus', '/bin/promtool', '--version').catch(() => {});
-  const { settings } = await import('./observed.ts');
   const post = (endsAt: Date) =>
     fetch(`http://127.0.0.1:${settings.ALERTMANAGER_PORT}/api/v2/alerts`, {
       method: 'POST',
