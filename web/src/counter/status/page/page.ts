@@ -163,6 +163,7 @@ function show(snapshot: Snapshot): void {
   );
   // For a screen reader, which hears the last of them, and not the whole list anew.
   write('news', snapshot.happenings[0]?.text ?? '');
+  age();
   if (samples.at(-1)?.at !== sample.at) {
     samples.push(sample);
     samples = samples.slice(-SAMPLES);
