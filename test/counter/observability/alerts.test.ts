@@ -16,13 +16,21 @@ interface Trial {
 }
 const trials = new Map<string, Promise<Trial>>();
 
-/** Causes a fault, waits until these alerts fire, ends it, and waits until they do not. */
+const fires = (alert: string) => until(async () => (await firing()).includes(alert), LIMIT_MS);
+const ends = (alert: string) => until(async () => !(await firing()).includes(alert), LIMIT_MS);
+
+/** Causes a fault while none of these alerts fires, waits until they do, ends it, and waits until they do not. */
 function attempt(fault: string, cause: () => Promise<Heal>, ...alerts: string[]): Promise<unknown> {
-  const started = performance.now();
   const seconds = (since: number) => (performance.now() - since) / 1000;
-  const caused = cause();
+  let started = 0;
+  const caused = (async () => {
+    await Promise.all(alerts.map(ends));
+    started = performance.now();
+    return cause();
+  })();
   const fired = alerts.map(async (alert) => {
-    await until(async () => (await firing()).includes(alert), LIMIT_MS);
+    await until(() => started > 0, LIMIT_MS);
+    await fires(alert);
     return seconds(started);
   });
   const ended = (async () => {
@@ -35,10 +43,10 @@ function attempt(fault: string, cause: () => Promise<Heal>, ...alerts: string[])
   })();
   alerts.forEach((alert, index) => {
     const trial = (async () => {
-      const fires = (await fired[index]) ?? 0;
+      const after = (await fired[index]) ?? 0;
       const since = await ended;
-      await until(async () => !(await firing()).includes(alert), LIMIT_MS);
-      return { fault, fires, ends: seconds(since) };
+      await ends(alert);
+      return { fault, fires: after, ends: seconds(since) };
     })();
     trial.catch(() => {});
     trials.set(alert, trial);
@@ -54,7 +62,7 @@ beforeAll(async () => {
   // Without any there would be no latency and no errors.
   visitors = new Visitors();
   // Nothing of these touches another.
-  attempt('there is no backup; one is made', faults.noBackup, 'BackupOld');
+  attempt('the only backup is a day and a half old; one is made', faults.oldBackup, 'BackupOld');
   attempt('a quarter of a lifetime is left; a new certificate', faults.expire, 'CertificateExpiring');
   lane = (async () => {
     await attempt('three crashes of a container of web', faults.crashThrice, 'ReplicasRestarting');
@@ -65,6 +73,7 @@ beforeAll(async () => {
       attempt('75 sessions more', faults.takeConnections, 'PostgresConnections'),
       attempt('94 % of the disk are taken', faults.fillDisk, 'DiskFilling'),
     ]);
+    await attempt('the row is locked for 2 s at a time', faults.holdRow, 'Latency');
     await attempt('NGINX is paused', () => faults.pauseService('nginx'), 'EdgeDown');
     await attempt(
       'Postgres is paused',
@@ -74,7 +83,6 @@ beforeAll(async () => {
       'MonitoringDown',
     );
     await attempt('2,500 requests at once, Postgres paused', faults.fillPending, 'PendingHigh');
-    await attempt('the row is locked for 2 s at a time', faults.holdRow, 'Latency');
     await attempt('a deploy of an image that does not start', faults.deployBroken, 'DeployWentBack');
   })();
 });

@@ -1,6 +1,8 @@
 /** What makes each alert fire on the real stack. A fault returns how to end it. */
 import { execFile } from 'node:child_process';
+import { readdir, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { createServer } from 'node:tls';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
@@ -42,8 +44,13 @@ export async function closeArchive(): Promise<Heal> {
   return async () => void (await archive('0755'));
 }
 
-/** No backup is there, from the start. */
-export async function noBackup(): Promise<Heal> {
+/** The newest backup becomes one of a day and a half ago. */
+export async function oldBackup(): Promise<Heal> {
+  const backups = async () =>
+    (await readdir(settings.BACKUP_DIR)).map((name) => join(settings.BACKUP_DIR, name));
+  for (const path of await backups()) await rm(path);
+  const time = new Date(Date.now() - 36 * HOUR).toISOString().replaceAll(/[-:]|\..*/g, '');
+  await writeFile(join(settings.BACKUP_DIR, `base-${time}Z.tar.gz`), '');
   return async () => void (await stack.script('ops/backup.sh', [settings.BACKUP_DIR]));
 }
 

@@ -81,7 +81,7 @@ it('shows that Redis is away, who gives out the numbers then, and that it is bac
   const redis = await container('redis');
   const since = performance.now();
   await docker('stop', '--timeout', '0', redis);
-  const after = await seconds(since, verdict, 'It counts, and not as it should');
+  const after = await seconds(since, verdict, 'Degraded, still counting');
   await shows(events, 'failed over: Postgres is the sequencer');
   await shows(() => viewer.text('[data-service=Redis]'), /Redis\s+down\s+\S/);
   await shows(() => viewer.text('#count-note'), 'Postgres gives out the numbers');
@@ -123,7 +123,7 @@ it('shows a replica that is silent, one that was restarted, and one that is gone
 it('shows that nothing can be counted, and of when the count is', async ({ annotate }) => {
   const since = performance.now();
   const resume = await pause(await container('postgres'));
-  const after = await seconds(since, verdict, 'It cannot count');
+  const after = await seconds(since, verdict, 'Cannot count');
   await shows(() => viewer.text('#count-note'), /^last said at \d\d:\d\d:\d\d$/);
   await shows(() => viewer.text('[data-service=Postgres]'), /Postgres\s+down\s+\S/);
   expect(await viewer.violations()).toEqual([]);

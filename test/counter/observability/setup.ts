@@ -1,5 +1,5 @@
 /** One stack with compose/observability.yml for all files of this suite; removed with its volumes at the end. */
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
@@ -14,7 +14,9 @@ export const FILES = [
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const backups = await mkdtemp(join(tmpdir(), 'backups-'));
-  // As ./stack backup makes it: status reads the names.
+  // One of now, or an alert would fire from the start. Readable, as ./stack backup makes the folder.
+  const now = new Date().toISOString().replaceAll(/[-:]|\..*/g, '');
+  await writeFile(join(backups, `base-${now}Z.tar.gz`), '');
   await chmod(backups, 0o755);
   const settings = {
     PROMETHEUS_PORT: String(await freePort()),

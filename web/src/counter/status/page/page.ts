@@ -12,8 +12,8 @@ const EVENTS = 12;
 
 const VERDICTS = {
   ok: 'All is well',
-  degraded: 'It counts, and not as it should',
-  unavailable: 'It cannot count',
+  degraded: 'Degraded, still counting',
+  unavailable: 'Cannot count',
 };
 const WORDS = {
   ok: 'well',
@@ -196,6 +196,7 @@ const stream = new EventSource('/status/events');
 stream.addEventListener('history', ({ data }) => {
   samples = JSON.parse(data);
   chart.show(samples);
+  at('bars').replaceChildren(...bars(samples));
 });
 stream.addEventListener('now', ({ data }) => show(JSON.parse(data)));
 // A stream that was refused does not come back by itself.
