@@ -1,12 +1,11 @@
 /// <reference lib="dom" />
 /** The status page: shows what the stream says, and how old it is. */
-import type { Alert, Happening, Replica, Sample, Snapshot, Store } from '../snapshot.ts';
+import type { Sample, Snapshot } from '../snapshot.ts';
 import { Chart, clock } from './chart.ts';
+import { alert, bars, card, happening, NAMES, none, number, SAMPLES, service } from './elements.ts';
 
 /** Without a word for so long, what is shown is marked as old (ms). */
 const STALE_MS = 3000;
-const SAMPLES = 600;
-const BARS = 60;
 /** So many events are shown. */
 const EVENTS = 12;
 
@@ -15,14 +14,6 @@ const VERDICTS = {
   degraded: 'Degraded, still counting',
   unavailable: 'Cannot count',
 };
-const WORDS = {
-  ok: 'well',
-  degraded: 'degraded',
-  unavailable: 'cannot count',
-  silent: 'silent',
-  gone: 'gone',
-};
-const NAMES: Record<string, string> = { redis: 'Redis', postgres: 'Postgres' };
 
 function at(id: string): HTMLElement {
   const element = document.getElementById(id);
@@ -36,13 +27,6 @@ function write(id: string, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
-function make(tag: string, text = '', attributes: Record<string, string> = {}): HTMLElement {
-  const element = document.createElement(tag);
-  element.textContent = text;
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
-}
-
 /** Replaces the children only if what they show has changed: what is selected or read out stays. */
 const shown = new Map<string, string>();
 function list(id: string, key: unknown, children: () => HTMLElement[]): void {
@@ -50,71 +34,6 @@ function list(id: string, key: unknown, children: () => HTMLElement[]): void {
   if (shown.get(id) === now) return;
   shown.set(id, now);
   at(id).replaceChildren(...children());
-}
-
-const number = (value: number, digits = 0) =>
-  value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
-
-function duration(ms: number): string {
-  const seconds = Math.max(0, Math.floor(ms / 1000));
-  if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.floor(seconds / 60) % 60} min`;
-  return `${Math.floor(seconds / 86_400)} d ${Math.floor(seconds / 3600) % 24} h`;
-}
-
-function card(replica: Replica, now: number): HTMLElement {
-  const item = make('li', '', { 'data-state': replica.state, 'data-id': replica.id });
-  const title = make('h3', replica.id);
-  title.append(make('span', WORDS[replica.state]));
-  const isOld = replica.state === 'silent' || replica.state === 'gone';
-  const facts: [string, string][] = isOld
-    ? [['last said', `${clock(replica.saidAt)}, ${duration(now - replica.saidAt)} ago`]]
-    : [['up for', duration(now - replica.startedAt)]];
-  facts.push(
-    ['sequencer', NAMES[replica.sequencer] ?? replica.sequencer],
-    ['epoch', String(replica.epoch)],
-    ['pending', `${replica.pending} of ${replica.pendingLimit}`],
-    ['breaker', replica.isBreakerOpen ? 'open' : 'closed'],
-  );
-  if (replica.restarts > 0) facts.push(['restarts', String(replica.restarts)]);
-  const details = make('dl', '', isOld ? { class: 'is-old' } : {});
-  for (const [term, fact] of facts) details.append(make('dt', term), make('dd', fact));
-  item.append(title, details);
-  return item;
-}
-
-function service(name: string, { state, cause, saidAt }: Store, detail: string): HTMLElement {
-  const item = make('li', '', { 'data-state': state, 'data-service': name });
-  const word = { up: 'up', down: 'down', unknown: 'not known' }[state];
-  item.append(make('span', name), make('span', word, { class: 'word' }));
-  const known = state === 'unknown' && saidAt > 0 ? `last said at ${clock(saidAt)}` : '';
-  const note = cause || known || detail;
-  if (note) item.append(make('small', note));
-  return item;
-}
-
-function happening({ at, kind, text }: Happening): HTMLElement {
-  const item = make('li', '', { 'data-kind': kind });
-  item.append(make('span', text), make('time', clock(at), { datetime: new Date(at).toISOString() }));
-  return item;
-}
-
-function alert({ name, severity, summary, since }: Alert): HTMLElement {
-  const item = make('li', '', { 'data-kind': severity === 'page' ? 'bad' : 'neutral' });
-  item.append(make('span', name), make('time', clock(since)), make('small', summary));
-  return item;
-}
-
-/** The worst of each ten seconds; a height and a colour. */
-function bars(samples: Sample[]): HTMLElement[] {
-  const length = SAMPLES / BARS;
-  return Array.from({ length: BARS }, (_, bar) => {
-    const end = samples.length - (BARS - 1 - bar) * length;
-    const part = samples.slice(Math.max(0, end - length), Math.max(0, end)).map(({ state }) => state);
-    const worst = (['unavailable', 'degraded', 'ok'] as const).find((state) => part.includes(state));
-    return make('i', '', worst ? { 'data-state': worst } : {});
-  });
 }
 
 let samples: Sample[] = [];
@@ -170,12 +89,6 @@ function show(snapshot: Snapshot): void {
     chart.show(samples);
     list('bars', [samples.length, Math.floor(second / 2), sample.state], () => bars(samples));
   }
-}
-
-function none(text: string): HTMLElement {
-  const item = make('li', '', { class: 'none' });
-  item.append(make('span', text));
-  return item;
 }
 
 /** How old what is shown is, once a second, whether or not a word comes. */
