@@ -157,6 +157,17 @@ describe('metrics', () => {
     ]);
   });
 
+  it('tell of a client that has gone before it had an answer as 499', async () => {
+    const { http } = appWith(express.Router().get('/slow', () => new Promise(() => {})));
+    await http
+      .get('/slow')
+      .timeout(50)
+      .catch(() => {});
+    await expect
+      .poll(() => counts(http))
+      .toEqual([expect.stringContaining('http_route="/slow",http_response_status_code="499"} 1')]);
+  });
+
   it('are of what visitors ask, and not of health checks and their own scrapes', async () => {
     const { http } = appWith(routes);
     for (const path of ['/healthz', '/readyz', '/health', '/metrics']) await http.get(path);

@@ -36,7 +36,9 @@ export function requestMeter(registry: Registry): (req: Request, res: Response) 
     const started = performance.now();
     res.once('close', () => {
       const method = METHODS.has(req.method) ? req.method : '_OTHER';
-      histogram.labels(method, route(req), `${res.statusCode}`).observe((performance.now() - started) / 1000);
+      // A client that has gone got no status, whatever Node has in its place: NGINX calls it 499.
+      const status = res.headersSent ? res.statusCode : 499;
+      histogram.labels(method, route(req), `${status}`).observe((performance.now() - started) / 1000);
     });
   };
 }

@@ -17,7 +17,7 @@ const filler = (command: string) => stack.compose('exec', '-T', 'filler', 'sh', 
 /** Most of the disk of Postgres's data. */
 export async function fillDisk(): Promise<Heal> {
   await filler(
-    `head -c "$(df -k /data | awk 'NR == 2 { print int($4 - $2 * 0.06) }')k" /dev/zero > /data/filler`,
+    `head -c "$(df -k /data | awk 'NR == 2 { print int($4 - $2 * 0.08) }')k" /dev/zero > /data/filler`,
   );
   return async () => void (await filler('rm /data/filler'));
 }

@@ -20,8 +20,14 @@ describe.each(SERVICES)('%s', (service) => {
     expect(host.Memory).toBeGreaterThan(0);
     expect(host.PidsLimit).toBeGreaterThan(0);
     expect(host.NanoCpus).toBeGreaterThan(0);
-    const { stdout } = await docker('top', await container(service), '-eo', 'uid');
-    for (const uid of stdout.trim().split('\n').slice(1)) expect(Number(uid)).toBeGreaterThan(0);
+    const { stdout } = await docker('top', await container(service), '-eo', 'pid,uid');
+    const users = stdout
+      .trim()
+      .split('\n')
+      .slice(1)
+      .map((line) => Number(line.trim().split(/\s+/)[1]));
+    expect(users).not.toEqual([]);
+    for (const user of users) expect(user).toBeGreaterThan(0);
   });
 
   it('is reached from this machine alone, if at all', async () => {

@@ -21,6 +21,7 @@ export interface Known extends Replica {
   said: Answer;
   /** Between its last two answers. */
   visits: number;
+  answers: number;
   seconds: number;
 }
 
@@ -91,7 +92,8 @@ export class Replicas {
       oldestSeconds: metrics.get('counter_oldest_pending_seconds'),
       isBreakerOpen: metrics.get('counter_breaker_open') === 1,
       visits: (before?.visits ?? 0) + (before ? since('counter_visits_total') : 0),
-      seconds: (before?.seconds ?? 0) + (before ? since(LATENCY) : 0),
+      answers: (before?.answers ?? 0) + (before ? since(series('count')) : 0),
+      seconds: (before?.seconds ?? 0) + (before ? since(series('sum')) : 0),
     });
   }
 
@@ -115,13 +117,15 @@ export class Replicas {
     }
   }
 
-  /** What was counted since the last call, of visits and of the seconds that they took. */
-  take(): { visits: number; seconds: number } {
-    const sum = { visits: 0, seconds: 0 };
+  /** What was counted since the last call: visits, their answers, and the seconds that these took. */
+  take(): { visits: number; answers: number; seconds: number } {
+    const sum = { visits: 0, answers: 0, seconds: 0 };
     for (const replica of this.#known.values()) {
       sum.visits += replica.visits;
+      sum.answers += replica.answers;
       sum.seconds += replica.seconds;
       replica.visits = 0;
+      replica.answers = 0;
       replica.seconds = 0;
     }
     return sum;
@@ -142,6 +146,6 @@ export class Replicas {
   }
 }
 
-/** Of the visits that were numbered. */
-const LATENCY =
-  'http_server_request_duration_seconds_sum{http_request_method="GET",http_route="/",http_response_status_code="200"}';
+/** Of the visits that were answered. */
+const series = (part: 'sum' | 'count') =>
+  `http_server_request_duration_seconds_${part}{http_request_method="GET",http_route="/",http_response_status_code="200"}`;

@@ -5,7 +5,8 @@ import type { Alert, Replica, Sample, Snapshot, Store } from './snapshot.ts';
 /** Ten minutes, a sample each second. */
 const MOST_SAMPLES = 600;
 
-const replica = ({ address: _a, said: _s, visits: _v, seconds: _n, ...shown }: Known): Replica => shown;
+const replica = ({ address: _a, said: _s, visits: _v, answers: _n, seconds: _t, ...shown }: Known): Replica =>
+  shown;
 
 /** What pages are shown, made of what the replicas and NGINX said. */
 export class View {
@@ -30,14 +31,14 @@ export class View {
 
   /** Takes the sample of the time since the last one. */
   sample(now: number): void {
-    const { visits, seconds } = this.#replicas.take();
+    const { visits, answers, seconds } = this.#replicas.take();
     const isKnown = this.#replicas.answering.length > 0;
     // Until a replica was heard, nothing is known.
     if (this.#replicas.all.length === 0) return;
     this.samples.push({
       at: now,
       visits: isKnown ? (visits * 1000) / Math.max(1, now - this.#sampledAt) : null,
-      latency: visits > 0 && isKnown ? (seconds * 1000) / visits : null,
+      latency: answers > 0 && isKnown ? (seconds * 1000) / answers : null,
       state: this.#status(),
     });
     this.#sampledAt = now;

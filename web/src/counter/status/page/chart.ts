@@ -67,7 +67,7 @@ export class Chart {
             scale: 'ms',
             side: 1,
             grid: { show: false },
-            size: 56,
+            size: 70,
             values: (_, all) => all.map((ms) => `${ms} ms`),
           },
         ],

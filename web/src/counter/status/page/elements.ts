@@ -44,12 +44,13 @@ export function card(replica: Replica, now: number): HTMLElement {
   const facts: [string, string][] = isOld
     ? [['last said', `${clock(replica.saidAt)}, ${duration(now - replica.saidAt)} ago`]]
     : [['up for', duration(now - replica.startedAt)]];
-  facts.push(
-    ['sequencer', NAMES[replica.sequencer] ?? replica.sequencer],
-    ['epoch', String(replica.epoch)],
-    ['pending', `${replica.pending} of ${replica.pendingLimit}`],
-    ['breaker', replica.isBreakerOpen ? 'open' : 'closed'],
-  );
+  facts.push(['sequencer', NAMES[replica.sequencer] ?? replica.sequencer], ['epoch', String(replica.epoch)]);
+  if (replica.state !== 'gone') {
+    facts.push(
+      ['pending', `${replica.pending} of ${replica.pendingLimit}`],
+      ['breaker', replica.isBreakerOpen ? 'open' : 'closed'],
+    );
+  }
   if (replica.restarts > 0) facts.push(['restarts', String(replica.restarts)]);
   const details = make('dl', '', isOld ? { class: 'is-old' } : {});
   for (const [term, fact] of facts) details.append(make('dt', term), make('dd', fact));
