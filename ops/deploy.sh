@@ -46,5 +46,5 @@ fi
 tell begin
 roll || fail "$cause"
 confirm
-tell done
+tell 'done'
 say 'The new replicas serve.'

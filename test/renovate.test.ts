@@ -48,16 +48,6 @@ it('.env.example, the Dockerfiles and the list of stand-ins name the same defaul
     expect(read('.env.example')).toContain(`\n#${name}=${image}\n`);
     expect(read('host/base-images/README.md')).toContain(`| \`${image}\` |`);
   }
-  const overlay = read('compose/observability.yml');
-  const overlaid = [...overlay.matchAll(/\$\{([A-Z]+_IMAGE):-([^}]*)\}/g)].filter(
-    ([, name]) => name !== 'NODE_IMAGE',
-  );
-  expect(overlaid).toHaveLength(3);
-  for (const [, name, image] of overlaid) {
-    expect(read('.env.example')).toContain(`\n#${name}=${image}\n`);
-    expect(read('host/base-images/README.md')).toContain(`| \`${image}\` |`);
-  }
-  expect(overlay).toContain(`NODE_IMAGE:-${DEFAULTS.NODE_IMAGE}}`);
   const swarm = /SWARM_POSTGRES_IMAGE(?::-|=)([^}\s]*)/;
   const ofTheSwarm = ['.env.example', 'swarm/images.yml', 'swarm/patroni/Dockerfile'].map(
     (path) => swarm.exec(read(path))?.[1],
@@ -72,6 +62,22 @@ it('.env.example, the Dockerfiles and the list of stand-ins name the same defaul
     Object.fromEntries(Object.entries(DEFAULTS).filter(([name]) => name !== 'REDIS_IMAGE')),
   );
 });
+
+it.each(files.filter((path) => path === 'compose/observability.yml'))(
+  '%s, .env.example and the list of stand-ins name the same defaults',
+  (path) => {
+    const overlay = read(path);
+    const overlaid = [...overlay.matchAll(/\$\{([A-Z]+_IMAGE):-([^}]*)\}/g)].filter(
+      ([, name]) => name !== 'NODE_IMAGE',
+    );
+    expect(overlaid).toHaveLength(3);
+    for (const [, name, image] of overlaid) {
+      expect(read('.env.example')).toContain(`\n#${name}=${image}\n`);
+      expect(read('host/base-images/README.md')).toContain(`| \`${image}\` |`);
+    }
+    expect(overlay).toContain(`NODE_IMAGE:-${DEFAULTS.NODE_IMAGE}}`);
+  },
+);
 
 it('the stand-in for node is of the version of the image', () => {
   const version = /^NODE_VERSION=(\d+)$/m.exec(read('host/base-images/build.sh'))?.[1];
