@@ -10,8 +10,8 @@ const CHUNK = 1024 * 1024;
 const MOST = 8 * 1024 * 1024;
 
 /**
- * Counts what NGINX saw: a line of its second access log is a status and seconds. A file, which NGINX writes once a second: what it
- * sends line by line costs it ten times as much, and is lost when nobody reads quickly enough.
+ * Counts what NGINX saw: a line of its second access log is a status and seconds. It is a file, which
+ * NGINX writes once a second: messages (syslog) cost it a system call each, and are lost when nothing reads quickly enough.
  * @returns how to stop
  */
 export function watchEdge(
