@@ -59,6 +59,12 @@ describe('a replica', () => {
     expect(news()[0]).toBe('Replica a is gone');
   });
 
+  it('that answers is not gone, though Docker does not list it yet', () => {
+    replicas.hear('10.0.0.1', says('a'));
+    replicas.check([]);
+    expect(states()).toEqual(['a ok']);
+  });
+
   it('that went is shown for ten minutes, and then forgotten', () => {
     replicas.hear('10.0.0.1', says('a'));
     replicas.miss('10.0.0.1');
