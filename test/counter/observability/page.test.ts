@@ -94,7 +94,7 @@ it('shows that Redis is away, who gives out the numbers then, and that it is bac
 });
 
 it('shows a replica that is silent, one that was restarted, and one that is gone', async ({ annotate }) => {
-  const [first = '', second = ''] = await stack.containers('web');
+  const [first = '', second = '', third = ''] = await stack.containers('web');
   let since = performance.now();
   const resume = await pause(first);
   const state = async (id: string) => (await viewer.replicas())[short(id)] ?? 'not shown';
@@ -108,11 +108,11 @@ it('shows a replica that is silent, one that was restarted, and one that is gone
   await shows(() => state(second), 'ok');
 
   since = performance.now();
-  await docker('stop', '--timeout', '0', second);
-  const gone = await seconds(since, () => state(second), 'gone');
-  await shows(events, `Replica ${short(second)} is gone`);
+  await docker('stop', '--timeout', '0', third);
+  const gone = await seconds(since, () => state(third), 'gone');
+  await shows(events, `Replica ${short(third)} is gone`);
   expect(await viewer.violations()).toEqual([]);
-  await docker('start', second);
+  await docker('start', third);
   await wellAgain();
   await annotate(
     `a replica that is paused is silent after ${silent} s, one that is stopped is gone after ${gone} s`,

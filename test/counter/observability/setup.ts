@@ -27,7 +27,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
   const stack = await Stack.startWith(
     { ...settings, CERTIFICATES: `certificate.test:${settings.CERTIFICATE_PORT}` },
-    'observed',
+    'watched',
     ...FILES,
   );
   project.provide('observed', { project: stack.project, port: stack.port, settings });
