@@ -129,6 +129,20 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'observability',
+          include: ['test/counter/observability/**/*.test.ts'],
+          globalSetup: 'test/counter/observability/setup.ts',
+          // An alert waits until a fault has lasted, and until what it looks at has passed by.
+          testTimeout: 480_000,
+          hookTimeout: 300_000,
+          // There is one stack.
+          fileParallelism: false,
+          sequence: { groupOrder: 6 },
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'example',
           include: ['test/example/**/*.test.ts'],
           // A whole run of tests, in another checkout.

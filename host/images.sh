@@ -47,7 +47,7 @@ no_answer() {
 # Whether nothing but the default names this image.
 by_default() {
   (
-    unset NODE_IMAGE NGINX_IMAGE REDIS_IMAGE POSTGRES_IMAGE
+    unset NODE_IMAGE NGINX_IMAGE REDIS_IMAGE POSTGRES_IMAGE PROMETHEUS_IMAGE ALERTMANAGER_IMAGE EXPORTER_IMAGE
     docker compose --env-file /dev/null config
   ) | grep -qxF "  $1: $2"
 }

@@ -93,3 +93,24 @@ set_in_env() {
     echo "$1=$2"
   } > .env
 }
+
+# A setting as Compose takes it: from the environment, even if it is empty there, or the last line of .env. Usage: setting NAME
+setting() {
+  if eval "[ -n \"\${$1+given}\" ]"; then eval "printf %s \"\$$1\""; else
+    sed -n "s/^$1=//p" .env 2> /dev/null | tail -n 1
+  fi
+}
+
+# Lays compose/observability.yml over the stack if .env says so (OBSERVABILITY=on).
+lay_over() {
+  case "$(setting OBSERVABILITY)" in
+  '' | off) return 0 ;;
+  on) ;;
+  *) die "OBSERVABILITY is '$(setting OBSERVABILITY)': give on or off." ;;
+  esac
+  _files=$(setting COMPOSE_FILE)
+  case ":$_files:" in
+  *:compose/observability.yml:*) ;;
+  *) export COMPOSE_FILE="${_files:-docker-compose.yml}:compose/observability.yml" ;;
+  esac
+}

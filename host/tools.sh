@@ -53,6 +53,9 @@ ensure_pgrep() { ensure_command pgrep procps 'The tests need the command pgrep' 
 
 ensure_wrk() { ensure_command wrk wrk 'The benchmark loads the stack with wrk' https://github.com/wg/wrk; }
 
+# The tests read the status page in it.
+ensure_chromium() { ensure_command chromium chromium 'The tests of the status page run in Chromium' 'in your distribution: chromium'; }
+
 ensure_qemu() {
   [ "$(uname -m)" = x86_64 ] || die "the virtual machine is one of x86_64, and this machine is $(uname -m): run it elsewhere."
   ensure_command qemu-system-x86_64 qemu-system-x86 'The virtual machine runs in qemu' https://www.qemu.org/download

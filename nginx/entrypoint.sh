@@ -36,6 +36,15 @@ esac
 [ "$wait" -ge 1000 ] || wait=1000
 echo "proxy_read_timeout $((wait - 100))ms;" > /tmp/patience.conf
 
+# compose/observability.yml lays over it what status reads, and the page that it serves.
+: > /tmp/observe-http.conf
+: > /tmp/observe-server.conf
+if [ "${OBSERVABILITY:-}" = on ]; then
+  cp /etc/nginx/observe-http.conf /etc/nginx/observe-server.conf /tmp/
+  # status empties it, as another user.
+  (umask 0 && : >> /run/edge-log/access.log)
+fi
+
 # Usage: geo SOURCE NAME ADDRESS...
 geo() {
   printf 'geo %s %s {\n  default 0;\n' "$1" "$2"

@@ -43,6 +43,8 @@ if [ -z "$(outdated web)$(outdated nginx)" ]; then
   say 'Nothing has changed: web and nginx stay as they are.'
   exit
 fi
+tell begin
 roll || fail "$cause"
 confirm
+tell 'done'
 say 'The new replicas serve.'

@@ -41,6 +41,10 @@ containers() {
 }
 has_journal() { docker inspect "$JOURNAL" > /dev/null 2>&1; }
 running() { containers "$1" --filter status=running; }
+# Tells the status page and the alerts of a deploy, where they run (compose/observability.yml). Usage: tell begin|done|back
+tell() {
+  for _id in $(running status); do docker exec "$_id" /usr/local/bin/node healthcheck.cjs "/deploys/$1" > /dev/null 2>&1 || true; done
+}
 # The container of Postgres: PG_CONTAINER. On a Swarm it is elsewhere: swarm/lib.sh
 find_postgres() {
   PG_CONTAINER=$(running postgres)

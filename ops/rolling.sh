@@ -128,6 +128,7 @@ go_back() {
   done
   [ -z "$(outdated nginx)" ] || docker compose up --detach --no-build --no-deps nginx
   docker rm "$JOURNAL" > /dev/null
+  tell back
   say 'What ran before serves again.'
 }
 

@@ -22,7 +22,9 @@ if [ "$wanted" -gt "$count" ]; then
   bring $new || die "$cause"
 fi
 docker rm "$JOURNAL" > /dev/null
+set_in_env WEB_REPLICAS "$wanted"
+# What watches the replicas has to know how many there are to be (compose/observability.yml), before it misses one.
+[ -z "$(running status)" ] || WEB_REPLICAS=$wanted docker compose up --detach --no-build --no-deps status 2> "$TMP/compose"
 # The newest leave first, one at a time.
 for id in $(running web | tail -n "+$((wanted + 1))"); do retire "$id"; done
-set_in_env WEB_REPLICAS "$wanted"
 say "$wanted replicas of web serve."

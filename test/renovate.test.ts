@@ -63,6 +63,22 @@ it('.env.example, the Dockerfiles and the list of stand-ins name the same defaul
   );
 });
 
+it.each(files.filter((path) => path === 'compose/observability.yml'))(
+  '%s, .env.example and the list of stand-ins name the same defaults',
+  (path) => {
+    const overlay = read(path);
+    const overlaid = [...overlay.matchAll(/\$\{([A-Z]+_IMAGE):-([^}]*)\}/g)].filter(
+      ([, name]) => name !== 'NODE_IMAGE',
+    );
+    expect(overlaid).toHaveLength(3);
+    for (const [, name, image] of overlaid) {
+      expect(read('.env.example')).toContain(`\n#${name}=${image}\n`);
+      expect(read('host/base-images/README.md')).toContain(`| \`${image}\` |`);
+    }
+    expect(overlay).toContain(`NODE_IMAGE:-${DEFAULTS.NODE_IMAGE}}`);
+  },
+);
+
 it('the stand-in for node is of the version of the image', () => {
   const version = /^NODE_VERSION=(\d+)$/m.exec(read('host/base-images/build.sh'))?.[1];
   expect(DEFAULTS.NODE_IMAGE).toMatch(new RegExp(`^node:${version}-`));
@@ -102,6 +118,8 @@ describe('Renovate finds', () => {
   it('no image where only an address, an owner or a module is named', () => {
     const all = files.filter((path) => !path.startsWith('test/')).flatMap(found);
     for (const image of all)
-      expect(image).toMatch(/^(node|nginx|redis|postgres):\d+(\.\d+)?(-alpine|-slim|-trixie)?$/);
+      expect(image).toMatch(
+        /^((node|nginx|redis|postgres):\d+(\.\d+)?(-alpine|-slim|-trixie)?|prom[a-z]*\/[a-z-]+:v\d+\.\d+\.\d+)$/,
+      );
   });
 });

@@ -28,7 +28,7 @@ const projects = ['unit'];
 if (existsSync('/etc/os-release') && /^ID=debian$/m.test(readFileSync('/etc/os-release', 'utf8')))
   projects.push('debian');
 if (spawnSync('docker', ['info']).status === 0) {
-  projects.push('integration', 'stacks', 'stack', 'chaos', 'ops', 'example');
+  projects.push('integration', 'stacks', 'stack', 'chaos', 'ops', 'observability', 'example');
   // The images that the stack is made of are the ones to test with.
   Object.assign(process.env, baseImages());
   // What an earlier run left behind when it was killed.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds stand-ins for the four base images from Debian packages and npm packages, for a machine that no image
+# Builds stand-ins for the base images from Debian packages and npm packages, for a machine that no image
 # registry answers: stand-in/node, stand-in/nginx, stand-in/redis, stand-in/postgres. Needs root, apt and Docker.
 # What is here is kept, unless it was made from other files; with --newer all is made anew, from today's packages.
 # Usage: host/base-images/build.sh [--newer]
@@ -36,18 +36,28 @@ if [ "${1:-}" = --newer ] || [ -z "$former" ]; then
   busy "Making a minimal Debian ($SUITE)" make_debian
 fi
 
-# What an image was made from: its files and its Debian.
-sources=$({
-  cat Dockerfile ./*-entrypoint.sh
-  echo $NODE_VERSION
-  id stand-in/debian:$SUITE
-} | cksum | cut -d ' ' -f 1)
-for image in node nginx redis postgres; do
-  made_from=$(docker image inspect --format '{{index .Config.Labels "sources"}}' stand-in/$image 2> /dev/null || true)
-  [ "$made_from" != "$sources" ] || continue
-  former="$former $(id stand-in/$image)"
+# Builds stand-ins from a folder, unless they were made from the same files and the same Debian. Usage: build FOLDER IMAGE...
+build() {
+  folder=$1
+  shift
+  sources=$({
+    cat "$folder"/Dockerfile "$folder"/*-entrypoint.sh 2> /dev/null || true
+    echo $NODE_VERSION
+    id stand-in/debian:$SUITE
+  } | cksum | cut -d ' ' -f 1)
+  for image; do build_image; done
+}
+
+build_image() {
+  made_from=$(docker image inspect --format '{{index .Config.Labels "sources"}}' "stand-in/$image" 2> /dev/null || true)
+  [ "$made_from" != "$sources" ] || return 0
+  former="$former $(id "stand-in/$image")"
   # The packages come over the host's network: its resolver and its routes are known to work.
-  busy "Building stand-in/$image" docker build --network host --target $image --tag stand-in/$image \
-    --label "sources=$sources" --build-arg NODE_VERSION=$NODE_VERSION .
-done
+  busy "Building stand-in/$image" docker build --network host --target "$image" --tag "stand-in/$image" \
+    --label "sources=$sources" --build-arg NODE_VERSION=$NODE_VERSION "$folder"
+}
+
+build . node nginx redis postgres
+# Those of compose/observability.yml, where it is laid over.
+case "${COMPOSE_FILE:-}" in *observability*) build observability prometheus alertmanager exporter ;; esac
 for image in $former; do remove_former "$image"; done

@@ -44,12 +44,14 @@ export class Stack implements AsyncDisposable {
   readonly project: string;
   readonly port: string;
   readonly #files: string[];
+  readonly #settings: NodeJS.ProcessEnv;
 
   /** A stack that is up already. */
-  constructor(project: string, port: string, files: string[] = []) {
+  constructor(project: string, port: string, files: string[] = [], settings: NodeJS.ProcessEnv = {}) {
     this.project = project;
     this.port = port;
     this.#files = files;
+    this.#settings = settings;
   }
 
   /**
@@ -57,7 +59,12 @@ export class Stack implements AsyncDisposable {
    * @param files Compose files to lay over it
    */
   static async start(name: string, ...files: string[]): Promise<Stack> {
-    const stack = new Stack(`${name}-${CHECKOUT}`, String(await freePort()), files);
+    return Stack.startWith({}, name, ...files);
+  }
+
+  /** The same, with settings that .env might have. */
+  static async startWith(settings: NodeJS.ProcessEnv, name: string, ...files: string[]): Promise<Stack> {
+    const stack = new Stack(`${name}-${CHECKOUT}`, String(await freePort()), files, settings);
     await stack.remove();
     try {
       await stack.up();
@@ -89,12 +96,19 @@ export class Stack implements AsyncDisposable {
       NGINX_MEMORY: '',
       RESET_TOKEN: '',
       RESET_TOKEN_FILE: '',
+      OBSERVABILITY: '',
+      ...this.#settings,
     };
   }
 
   async #run(command: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
     const options = { cwd: ROOT, maxBuffer: 64 * 2 ** 20, env: { ...this.#env, ...env } };
     return (await run(command, args, options)).stdout;
+  }
+
+  /** Runs a script of this folder on it. */
+  async script(path: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
+    return this.#run(path, args, env);
   }
 
   /** Runs docker compose on it: what that wrote to stdout. */

@@ -1,4 +1,5 @@
 /** Bundles the application into web/dist: each file there runs with Node and nothing beside it. */
+import { copyFile } from 'node:fs/promises';
 import { type BuildOptions, build } from 'esbuild';
 
 const OPTIONS = {
@@ -28,5 +29,18 @@ export async function bundle(entryPoints: Record<string, string>, outdir: string
 }
 
 if (import.meta.main) {
-  await bundle({ main: 'web/src/main.ts', healthcheck: 'web/src/healthcheck.ts' }, 'web/dist');
+  const status = 'web/src/counter/status';
+  await bundle(
+    { main: 'web/src/main.ts', healthcheck: 'web/src/healthcheck.ts', status: `${status}/main.ts` },
+    'web/dist',
+  );
+  // For a browser: two files, and a third that names them.
+  await build({
+    bundle: true,
+    minify: true,
+    target: ['chrome111', 'firefox115', 'safari16.4'],
+    entryPoints: [`${status}/page/page.ts`, `${status}/page/page.css`],
+    outdir: 'web/dist/status',
+  });
+  await copyFile(`${status}/page/index.html`, 'web/dist/status/index.html');
 }

@@ -5,6 +5,8 @@ const TYPES = {
   html: 'text/html; charset=utf-8',
   json: 'application/json; charset=utf-8',
   text: 'text/plain; charset=utf-8',
+  // https://prometheus.io/docs/instrumenting/exposition_formats
+  metrics: 'text/plain; version=0.0.4; charset=utf-8',
 };
 
 /**

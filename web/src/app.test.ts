@@ -134,3 +134,59 @@ describe('errors', () => {
     expect(headers).toMatchObject(TEXT);
   });
 });
+
+describe('metrics', () => {
+  const routes = express
+    .Router()
+    .get('/notes/:id', (_req, res) => void res.send('a note'))
+    .get('/broken', () => Promise.reject(new Unavailable('away')));
+  const counts = async (http: ReturnType<typeof appWith>['http']) =>
+    (await http.get('/metrics')).text.match(/^http_server_request_duration_seconds_count.*$/gm);
+
+  it('names a request by its template, status and method: whatever a client sends, no label grows without bound', async () => {
+    const { http } = appWith(routes);
+    for (const path of ['/notes/1', '/notes/2', '/a', '/b/c', '/broken']) await http.get(path);
+    await http.propfind('/d');
+    const series = (method: string, route: string, status: number, count: number) =>
+      `http_server_request_duration_seconds_count{http_request_method="${method}",http_route="${route}",http_response_status_code="${status}"} ${count}`;
+    expect(await counts(http)).toEqual([
+      series('GET', '/notes/:id', 200, 2),
+      series('GET', '', 404, 2),
+      series('GET', '/broken', 503, 1),
+      series('_OTHER', '', 404, 1),
+    ]);
+  });
+
+  it('tell of a client that has gone before it had an answer as 499', async () => {
+    const { http } = appWith(express.Router().get('/slow', () => new Promise(() => {})));
+    await http
+      .get('/slow')
+      .timeout(50)
+      .catch(() => {});
+    await expect
+      .poll(() => counts(http))
+      .toEqual([expect.stringContaining('http_route="/slow",http_response_status_code="499"} 1')]);
+  });
+
+  it('are of what visitors ask, and not of health checks and their own scrapes', async () => {
+    const { http } = appWith(routes);
+    for (const path of ['/healthz', '/readyz', '/health', '/metrics']) await http.get(path);
+    expect(await counts(http)).toBeNull();
+  });
+
+  it('say what /readyz says', async () => {
+    const { http } = appWith(routes, async () => ({ status: 'degraded' }));
+    const { text, headers } = await http.get('/metrics');
+    expect(headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
+    expect(text.match(/^app_status.*$/gm)).toEqual([
+      'app_status{status="ok"} 0',
+      'app_status{status="degraded"} 1',
+      'app_status{status="unavailable"} 0',
+    ]);
+  });
+
+  it('come although the application never says whether it is ready', async () => {
+    const { http } = appWith(routes, () => new Promise(() => {}));
+    expect((await http.get('/metrics')).text).toContain('app_status{status="unavailable"} 1');
+  });
+});

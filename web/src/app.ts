@@ -7,14 +7,18 @@ import express, {
   type Response,
 } from 'express';
 import type { Logger } from 'pino';
+import { Registry } from 'prom-client';
 import { addRoute, answer, refuse } from './answer.ts';
 import type { Config } from './config.ts';
+import { readinessGauge, requestMeter } from './metrics.ts';
 import { Unavailable } from './unavailable.ts';
 
 /** What an application is given: its configuration, with its own part, and where to log. */
 export interface Given<OwnConfig> {
   config: Config & OwnConfig;
   log: Logger;
+  /** What /metrics tells: the application adds its own. */
+  registry: Registry;
   /** Aborts when the shutdown begins: a response without end (server-sent events) ends then. */
   stopping: AbortSignal;
 }
@@ -41,10 +45,14 @@ export interface AppOptions {
   log: Logger;
   /** How many proxies stand in front: what X-Forwarded-For says is believed of these. */
   trustProxyHops: number;
+  registry?: Registry;
 }
 
 /** What a 503 tells a client to wait, in seconds: about what a restart of Postgres takes. */
 const RETRY_AFTER_S = 2;
+
+/** How long an application may take to say whether it is ready (ms). Prometheus waits for 4 s. */
+const READINESS_MS = 3000;
 
 /** NGINX names each request: the same name in both logs joins them. */
 export const requestId = (req: Request) => req.get('x-request-id') || randomUUID();
@@ -58,7 +66,12 @@ export async function state(answer: Promise<unknown>): Promise<string> {
 }
 
 /** Builds what every application has: health, its routes, and errors to HTTP. It never listens. */
-export function createApp({ application, log, trustProxyHops }: AppOptions): Express {
+export function createApp({
+  application,
+  log,
+  trustProxyHops,
+  registry = new Registry(),
+}: AppOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.enable('case sensitive routing');
@@ -66,10 +79,11 @@ export function createApp({ application, log, trustProxyHops }: AppOptions): Exp
   // NGINX says whom it asks for. Its own address does not matter: Docker may give it one outside the private ranges.
   app.set('trust proxy', trustProxyHops);
 
+  const tellStatus = readinessGauge(registry);
   // However many ask at a time, the application is asked once.
   let probing: Promise<Readiness> | undefined;
   const readiness = () => {
-    probing ??= application.readiness().finally(() => {
+    probing ??= within(READINESS_MS, application.readiness()).finally(() => {
       probing = undefined;
     });
     return probing;
@@ -94,10 +108,20 @@ export function createApp({ application, log, trustProxyHops }: AppOptions): Exp
     answer(res, status === 'unavailable' ? 503 : 200, 'json', JSON.stringify({ status }));
   });
 
+  // For Prometheus, which finds here what /readyz says too.
+  addRoute(health, '/metrics', async (_req, res) => {
+    tellStatus((await readiness()).status);
+    answer(res, 200, 'metrics', await registry.metrics());
+  });
+  const measure = requestMeter(registry);
+
   // Before the application, which may take every path. One look at the URL, or each request would be matched with three routes.
   app.use((req, res, next) => {
-    if (/^\/(healthz|startupz|readyz|health)\b/.test(req.url)) health(req, res, next);
-    else next();
+    if (/^\/(healthz|startupz|readyz|health|metrics)\b/.test(req.url)) health(req, res, next);
+    else {
+      measure(req, res);
+      next();
+    }
   });
   app.use(application.routes);
   app.use((_req, res) => refuse(res, 404));
@@ -114,6 +138,13 @@ export function createApp({ application, log, trustProxyHops }: AppOptions): Exp
     refuse(res, 500);
   });
   return app;
+}
+
+/** What the answer is, or an application that says nothing: unavailable. */
+async function within(ms: number, answer: Promise<Readiness>): Promise<Readiness> {
+  const { promise, resolve } = Promise.withResolvers<Readiness>();
+  const timer = setTimeout(() => resolve({ status: 'unavailable', cause: `no answer within ${ms} ms` }), ms);
+  return Promise.race([answer, promise]).finally(() => clearTimeout(timer));
 }
 
 /** The status of an error that is the client's fault, as Express and its body parsers mark it. */

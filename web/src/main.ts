@@ -3,6 +3,7 @@ import { createApp } from './app.ts';
 import { ConfigError, readConfig, Settings } from './config.ts';
 // The one line that names the application: another one is another folder (docs/make-it-yours.md).
 import { createApplication, readApplicationConfig } from './counter/application.ts';
+import { createRegistry } from './metrics.ts';
 import { serve } from './server.ts';
 
 /** The process: reads the configuration, builds the application, serves it. */
@@ -13,8 +14,9 @@ function main(): void {
 
   const log = pino({ level: config.logLevel, base: null });
   serve(config, log, (stopping) => {
-    const application = createApplication({ config, log, stopping });
-    const handle = createApp({ application, log, trustProxyHops: config.trustProxyHops });
+    const registry = createRegistry();
+    const application = createApplication({ config, log, registry, stopping });
+    const handle = createApp({ application, log, trustProxyHops: config.trustProxyHops, registry });
     return { handle, close: () => application.close() };
   });
 }

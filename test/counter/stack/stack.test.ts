@@ -73,6 +73,8 @@ describe('the stack', () => {
     ['GET', '/healthz', 404],
     ['GET', '/readyz', 404],
     ['GET', '/startupz', 404],
+    ['GET', '/metrics', 404],
+    ['GET', '/status', 404],
   ])('answers %s %j with %i and counts nothing', async (method, path, status) => {
     await visit();
     const response = await fetch(`${address}${path}`, { method });

@@ -2,6 +2,7 @@ import { type Application, type Given, type Readiness, state } from '../app.ts';
 import { reason } from '../reason.ts';
 import type { CounterConfig } from './config.ts';
 import { Counter } from './counter.ts';
+import { counterMetrics } from './metrics.ts';
 import { PostgresCounter } from './postgres-store.ts';
 import { RedisCounter } from './redis-store.ts';
 import { counterRoutes } from './routes.ts';
@@ -9,10 +10,13 @@ import { counterRoutes } from './routes.ts';
 export { readCounterConfig as readApplicationConfig } from './config.ts';
 
 /** The sample application: numbers visits in Redis, and commits them in Postgres. */
-export function createApplication({ config, log }: Given<CounterConfig>): Application {
+export function createApplication({ config, log, registry }: Given<CounterConfig>): Application {
   const redis = config.redisUrl ? new RedisCounter(config.redisUrl, config.redisTimeoutMs, log) : undefined;
   const postgres = new PostgresCounter(config.postgresUrl, config.postgresTimeoutMs, log);
-  const counter = new Counter({ redis, postgres, waitMs: config.postgresWaitMs, log });
+  const metrics = counterMetrics(registry);
+  const { observer } = metrics;
+  const counter = new Counter({ redis, postgres, waitMs: config.postgresWaitMs, log, observer });
+  metrics.watch(() => counter.state);
   if (!redis) log.warn('REDIS_URL is not set: Postgres is the sequencer');
 
   async function readiness(): Promise<Readiness> {
@@ -21,11 +25,15 @@ export function createApplication({ config, log }: Given<CounterConfig>): Applic
       redis ? state(redis.ping()) : 'not configured',
       state(row),
       row.then(
-        (row) => row.sequencer,
+        (row) => {
+          observer.row(row);
+          return row.sequencer;
+        },
         () => 'unknown',
       ),
     ]);
     const postgresState = postgresRead === 'up' && counter.isPostgresDown ? 'refuses to count' : postgresRead;
+    metrics.stores({ redis: redisState === 'up', postgres: postgresState === 'up' });
     const degraded = redisState !== 'up' || sequencer === 'postgres';
     const status = postgresState !== 'up' ? 'unavailable' : degraded ? 'degraded' : 'ok';
     return { status, redis: redisState, postgres: postgresState, sequencer };

@@ -1,8 +1,8 @@
 import type { Log } from '../log.ts';
-import { Unavailable } from '../unavailable.ts';
 import { type Clock, wallClock } from './clock.ts';
 import { GroupCommit } from './group-commit.ts';
-import { type Arrival, type Pending, PendingRequests } from './pending.ts';
+import { type Observer, SILENT } from './observer.ts';
+import { type Arrival, type Pending, PendingRequests, Refused } from './pending.ts';
 import { admits, reset, VISITS } from './protocol.ts';
 import type { Task } from './states.ts';
 import type { PostgresStore, RedisStore, Reset, Sequencer } from './store.ts';
@@ -22,12 +22,25 @@ export interface CounterOptions {
   log: Log;
   mostPending?: number;
   clock?: Clock;
+  observer?: Observer;
+}
+
+/** What a replica can say of itself, for operators. */
+export interface CounterState {
+  pending: number;
+  mostPending: number;
+  /** How long the oldest of them has waited. */
+  oldestMs: number;
+  /** Is Redis left alone for a while after a failure? Always without Redis. */
+  isBreakerOpen: boolean;
 }
 
 /** The counter: numbers visits in batches, beside them one reset after another. The protocol is in protocol.ts. */
 export class Counter {
   readonly #waitMs: number;
   readonly #log: Log;
+  readonly #mostPending: number;
+  readonly #observer: Observer;
   readonly #clock: Clock;
   readonly #pending: PendingRequests;
   readonly #runner: TaskRunner;
@@ -45,13 +58,16 @@ export class Counter {
     log,
     mostPending = MOST_PENDING,
     clock = wallClock,
+    observer = SILENT,
   }: CounterOptions) {
     this.#waitMs = waitMs;
     this.#log = log;
+    this.#mostPending = mostPending;
+    this.#observer = observer;
     this.#clock = clock;
-    this.#pending = new PendingRequests(clock, waitMs, mostPending);
-    this.#runner = new TaskRunner({ redis, postgres, clock, log });
-    this.#batches = new GroupCommit(clock, (batch) => this.#number(batch));
+    this.#pending = new PendingRequests(clock, waitMs, mostPending, observer.refused);
+    this.#runner = new TaskRunner({ redis, postgres, clock, log, observer });
+    this.#batches = new GroupCommit(clock, (batch) => this.#number(batch), observer.batch);
   }
 
   /**
@@ -84,6 +100,15 @@ export class Counter {
     return this.#runner.knowledge.downSince !== undefined;
   }
 
+  get state(): CounterState {
+    return {
+      pending: this.#pending.count,
+      mostPending: this.#mostPending,
+      oldestMs: this.#pending.oldestMs,
+      isBreakerOpen: this.#clock.now() < this.#runner.knowledge.openUntil,
+    };
+  }
+
   /** Refuses new requests, and resolves when all pending ones have their answer: within the wait. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -92,9 +117,9 @@ export class Counter {
   }
 
   #admit<T>(arrival: Arrival): Pending<T> {
-    if (this.#closed) throw new Unavailable('this replica is shutting down');
+    if (this.#closed) throw this.#pending.refusal('shutdown', 'this replica is shutting down');
     if (!admits(this.#runner.knowledge, this.#clock.now(), this.#waitMs))
-      throw new Unavailable('Postgres is away');
+      throw this.#pending.refusal('postgres_away', 'Postgres is away');
     return this.#pending.admit(arrival);
   }
 
@@ -110,7 +135,7 @@ export class Counter {
       const end = await this.#runner.run(VISITS, wanted);
       if (end?.at === 'counted') return await this.#acknowledge(visits, end.last, end.sequencer);
       const full = `the counter has passed ${Number.MAX_SAFE_INTEGER}: reset it`;
-      refuse(visits, end?.at === 'full' ? new Unavailable(full) : gone());
+      refuse(visits, end?.at === 'full' ? new Refused('overflow', full) : gone());
     } catch (error) {
       refuse(visits, error);
     }
@@ -120,6 +145,7 @@ export class Counter {
   async #acknowledge(visits: Pending<number>[], last: number, sequencer: Sequencer): Promise<void> {
     if (this.#sequencer !== sequencer) this.#log.info({ sequencer }, `${NAMES[sequencer]} is the sequencer`);
     this.#sequencer = sequencer;
+    this.#observer.counted(visits.length, last, sequencer);
     this.#runner.tellGap(visits.filter((visit) => !visit.isWanted).length);
     this.#batches.answering(visits);
     let number = last - visits.length;
@@ -138,7 +164,7 @@ export class Counter {
   }
 }
 
-const gone = () => new Unavailable('the client has gone');
+const gone = () => new Refused('gone', 'the client has gone');
 
 function refuse(visits: Pending<number>[], cause: unknown): void {
   for (const visit of visits) visit.refuse(cause);

@@ -16,6 +16,7 @@ const MOST = 0.95;
 export class GroupCommit<T> {
   readonly #clock: Clock;
   readonly #work: (batch: T[]) => Promise<void>;
+  readonly #observe: (size: number, lingerMs: number) => void;
   /** Requests that are in no batch yet. */
   #queue: T[] = [];
   #running: Promise<void> | undefined;
@@ -26,10 +27,18 @@ export class GroupCommit<T> {
   #clients = 0;
   #closeBatch: (() => void) | undefined;
 
-  /** @param work carries a batch out, and never throws */
-  constructor(clock: Clock, work: (batch: T[]) => Promise<void>) {
+  /**
+   * @param work carries a batch out, and never throws
+   * @param observe is told of each batch, and how long it stayed open for clients that return
+   */
+  constructor(
+    clock: Clock,
+    work: (batch: T[]) => Promise<void>,
+    observe: (size: number, lingerMs: number) => void = () => {},
+  ) {
     this.#clock = clock;
     this.#work = work;
+    this.#observe = observe;
   }
 
   add(request: T): void {
@@ -52,10 +61,12 @@ export class GroupCommit<T> {
 
   async #run(): Promise<void> {
     while (this.#queue.length > 0) {
+      const opened = this.#clock.now();
       await this.#linger();
       const batch = this.#queue;
       this.#queue = [];
       this.#started = this.#clock.now();
+      this.#observe(batch.length, this.#started - opened);
       await this.#work(batch);
       this.#ended = this.#clock.now();
     }

@@ -1,6 +1,7 @@
 import type { Log } from '../log.ts';
 import { StoreError } from '../unavailable.ts';
 import type { Clock } from './clock.ts';
+import type { Observer } from './observer.ts';
 import { apply, hasEnded, initialKnowledge, next, revived } from './protocol.ts';
 import type { Command, End, Event, Knowledge, Task } from './states.ts';
 import type { PostgresStore, RedisStore } from './store.ts';
@@ -19,6 +20,7 @@ interface RunnerOptions {
   postgres: PostgresStore;
   clock: Clock;
   log: Log;
+  observer: Observer;
 }
 
 /** Carries out on the stores what the protocol asks for, and keeps what the replica knows of them. */
@@ -27,6 +29,7 @@ export class TaskRunner {
   readonly #postgres: PostgresStore;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #observer: Observer;
   #knowledge: Knowledge;
   /** While Postgres is considered down: the probe under way. */
   #probe: Promise<void> | undefined;
@@ -34,11 +37,12 @@ export class TaskRunner {
   #failure: StoreError | undefined;
   #closed = false;
 
-  constructor({ redis, postgres, clock, log }: RunnerOptions) {
+  constructor({ redis, postgres, clock, log, observer }: RunnerOptions) {
     this.#redis = redis ?? NO_REDIS;
     this.#postgres = postgres;
     this.#clock = clock;
     this.#log = log;
+    this.#observer = observer;
     this.#knowledge = initialKnowledge(redis !== undefined);
   }
 
@@ -58,7 +62,7 @@ export class TaskRunner {
         if (task.at === 'committing') this.tellGap(task.n);
         return undefined;
       }
-      const event = await this.#carryOut(next(task, this.#knowledge, n, this.#clock.now()));
+      const event = await this.#observed(next(task, this.#knowledge, n, this.#clock.now()));
       const step = apply(task, event, this.#knowledge, this.#clock.now());
       task = step.task;
       this.#learn(step.knowledge);
@@ -69,13 +73,25 @@ export class TaskRunner {
 
   /** So many numbers may never be shown to anybody: the count is then larger than what was acknowledged. */
   tellGap(gap: number): void {
-    if (gap > 0) this.#log.info({ gap }, 'numbers may be missing');
+    if (gap <= 0) return;
+    this.#observer.gap(gap);
+    this.#log.info({ gap }, 'numbers may be missing');
   }
 
   /** Call when no task runs any more: ends the probe. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#probe;
+  }
+
+  async #observed(command: Command): Promise<Event> {
+    const started = this.#clock.now();
+    const event = await this.#carryOut(command);
+    this.#observer.command(command.do, this.#clock.now() - started, 'failed' in event);
+    const startsEpoch = event.do === 'failOver' || event.do === 'failBack' || event.do === 'reset';
+    // Neither a refusal nor the word that it happened before.
+    if (startsEpoch && 'answer' in event && typeof event.answer === 'object') this.#observer.epoch(event.do);
+    return event;
   }
 
   async #carryOut(command: Command): Promise<Event> {

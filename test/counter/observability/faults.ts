@@ -1,0 +1,187 @@
+/** What makes each alert fire on the real stack. A fault returns how to end it. */
+import { execFile } from 'node:child_process';
+import { readdir, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { createServer } from 'node:tls';
+import { promisify } from 'node:util';
+import { Client } from 'pg';
+import { generate } from 'selfsigned';
+import { crash, type Heal, pause, until } from '../../support/faults.ts';
+import { docker, inspect } from '../../support/stack.ts';
+import { container, settings, stack } from './observed.ts';
+
+const HOUR = 3600_000;
+const filler = (command: string) => stack.compose('exec', '-T', 'filler', 'sh', '-c', command);
+
+/** Most of the disk of Postgres's data. */
+export async function fillDisk(): Promise<Heal> {
+  await filler(
+    `head -c "$(df -k /data | awk 'NR == 2 { print int($4 - $2 * 0.08) }')k" /dev/zero > /data/filler`,
+  );
+  return async () => void (await filler('rm /data/filler'));
+}
+
+/** The archive takes nothing. */
+export async function closeArchive(): Promise<Heal> {
+  const archive = (mode: string) =>
+    stack.compose(
+      'exec',
+      '-T',
+      'postgres',
+      'find',
+      '/archive',
+      '-type',
+      'd',
+      '-exec',
+      'chmod',
+      mode,
+      '{}',
+      ';',
+    );
+  await archive('0500');
+  await stack.sql('SELECT pg_switch_wal()');
+  return async () => void (await archive('0755'));
+}
+
+/** The newest backup becomes one of a day and a half ago. */
+export async function oldBackup(): Promise<Heal> {
+  const backups = async () =>
+    (await readdir(settings.BACKUP_DIR)).map((name) => join(settings.BACKUP_DIR, name));
+  for (const path of await backups()) await rm(path);
+  const time = new Date(Date.now() - 36 * HOUR).toISOString().replaceAll(/[-:]|\..*/g, '');
+  await writeFile(join(settings.BACKUP_DIR, `base-${time}Z.tar.gz`), '');
+  return async () => void (await stack.script('ops/backup.sh', [settings.BACKUP_DIR]));
+}
+
+/** More sessions than web and operators have. */
+export async function takeConnections(): Promise<Heal> {
+  const password = await stack.compose('exec', '-T', 'postgres', 'cat', '/run/secrets/postgres/password');
+  const host = await stack.on('back', 'postgres');
+  const clients = Array.from(
+    { length: 75 },
+    () =>
+      new Client({ host, user: 'linode', database: 'linode', password: password.trim(), keepAlive: true }),
+  );
+  for (const client of clients) client.on('error', () => {});
+  for (const client of clients) await client.connect();
+  return async () => {
+    await Promise.all(clients.map((client) => client.end()));
+  };
+}
+
+/** A server whose certificate has a quarter of its lifetime left, and gets another one. */
+export async function expire(): Promise<Heal> {
+  const make = async (hoursAgo: number, hoursLeft: number) => {
+    const { cert, private: key } = await generate([{ name: 'commonName', value: 'certificate.test' }], {
+      notBeforeDate: new Date(Date.now() - hoursAgo * HOUR),
+      notAfterDate: new Date(Date.now() + hoursLeft * HOUR),
+    });
+    return { cert, key };
+  };
+  const server = createServer(await make(72, 24), (socket) => socket.on('error', () => {}).end());
+  server.on('tlsClientError', () => {});
+  await new Promise<void>((resolve) => server.listen(Number(settings.CERTIFICATE_PORT), resolve));
+  server.unref();
+  return async () => server.setSecureContext(await make(1, 72));
+}
+
+/** One container of web ends three times. */
+export async function crashThrice(): Promise<Heal> {
+  const id = await container('web');
+  for (let times = 1; times <= 3; times++) {
+    await crash(id);
+    await until(
+      async () => (await inspect(id, '{{.RestartCount}} {{.State.Running}}')) === `${times} true`,
+      60_000,
+    );
+    // Status has to see each of them.
+    await until(async () => (await restarts()) >= times, 60_000);
+  }
+  return async () => {};
+}
+
+async function restarts(): Promise<number> {
+  const { stdout } = await docker(
+    'exec',
+    await container('status'),
+    '/usr/local/bin/node',
+    'healthcheck.cjs',
+    '/metrics',
+  );
+  return Number(/^stack_replica_restarts_total (\d+)$/m.exec(stdout)?.[1]);
+}
+
+/** A container of a service stops, and starts again. */
+export async function stop(service: string): Promise<Heal> {
+  const id = (await stack.containers(service)).at(-1) ?? '';
+  await docker('stop', id);
+  return async () => void (await docker('start', id));
+}
+
+export const pauseService = async (service: string): Promise<Heal> => pause(await container(service));
+
+/** Postgres stands still, and again and again a replica gets more requests than half of its bound. */
+export async function fillPending(): Promise<Heal> {
+  const id = (await stack.containers('web'))[0] ?? '';
+  const host = await inspect(id, `{{(index .NetworkSettings.Networks "${stack.project}_front").IPAddress}}`);
+  let isOver = false;
+  const rounds = (async () => {
+    while (!isOver) {
+      const resume = await pauseService('postgres');
+      const sockets = Array.from({ length: 2500 }, () => {
+        const socket = connect(8000, host, () => socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'));
+        return socket.on('error', () => {}).resume();
+      });
+      // All wait until Postgres is back, 5 s at most: Prometheus looks every 5 s.
+      await new Promise((resolve) => setTimeout(resolve, 5000));
+      for (const socket of sockets) socket.destroy();
+      await resume();
+      await until(() => stack.isReady(), 60_000);
+    }
+  })();
+  return async () => {
+    isOver = true;
+    await rounds;
+  };
+}
+
+/** A transaction holds the row, lets go, and takes it again: visits wait for 2 s. */
+export async function holdRow(): Promise<Heal> {
+  let isOver = false;
+  const loop = (async () => {
+    while (!isOver)
+      await stack.sql('BEGIN; SELECT FROM visitors FOR UPDATE; SELECT pg_sleep(2); COMMIT').catch(() => {});
+  })();
+  return async () => {
+    isOver = true;
+    await loop;
+  };
+}
+
+const build = async (name: string, lines: string) => {
+  const child = promisify(execFile)('docker', ['build', '--tag', name, '-']);
+  child.child.stdin?.end(`FROM ${stack.project}-web\n${lines}\n`);
+  await child;
+};
+
+/** A deploy of an image that does not start; a good one ends the alert. */
+export async function deployBroken(): Promise<Heal> {
+  const previous = `${stack.project}-web:previous`;
+  const deploy = () => stack.script('ops/deploy.sh', ['--previous'], { DEPLOY_WATCH: '1' });
+  const good = (
+    await docker('image', 'inspect', '--format', '{{.Id}}', `${stack.project}-web`)
+  ).stdout.trim();
+  await build(previous, 'CMD ["-e", "process.exit(1)"]');
+  await deploy().then(
+    () => {
+      throw new Error('a broken image was deployed');
+    },
+    () => {},
+  );
+  await docker('tag', good, `${stack.project}-web`);
+  return async () => {
+    await build(previous, 'LABEL deploy=good');
+    await deploy();
+  };
+}
