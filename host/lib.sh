@@ -7,6 +7,27 @@ die() {
   exit 1
 }
 
+# A setting of the environment or else of .env, as far as a shell can tell what Compose makes of it. Usage: setting NAME
+setting() {
+  eval "_value=\${$1-unset}"
+  [ "$_value" != unset ] || _value=$(sed -n "s/^ *\(export \)\{0,1\}$1=//p" .env 2> /dev/null | tail -n 1 | sed "s/ #.*//; s/[\"' ]//g")
+  echo "$_value"
+}
+
+# With HTTPS, its Compose files over those that are in use: for every docker compose from here on. compose/https.yml
+lay_https() {
+  [ -n "$(setting HTTPS_CERT_FILE)$(setting HTTPS_DOMAINS)" ] || return 0
+  _files=$(setting COMPOSE_FILE)
+  case "$_files" in
+  *compose/https.yml*) return 0 ;;
+  # As Compose itself does.
+  '') _files=docker-compose.yml$([ ! -e docker-compose.override.yml ] || echo :docker-compose.override.yml) ;;
+  esac
+  if [ -n "$(setting HTTPS_CERT_FILE)" ]; then _from=own; else _from=acme; fi
+  export COMPOSE_FILE="$_files:compose/https.yml:compose/https-$_from.yml"
+}
+lay_https
+
 # Is version $1 at least $2?
 at_least() { [ "$(printf '%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 

@@ -2,7 +2,7 @@
 # Builds stand-ins for the four base images from Debian packages and npm packages, for a machine that no image
 # registry answers: stand-in/node, stand-in/nginx, stand-in/redis, stand-in/postgres. Needs root, apt and Docker.
 # What is here is kept, unless it was made from other files; with --newer all is made anew, from today's packages.
-# Usage: host/base-images/build.sh [--newer]
+# Usage: host/base-images/build.sh [--newer] [lego]          lego: stand-in/lego too, for HTTPS
 set -eu
 cd "$(dirname "$0")"
 # shellcheck source=host/lib.sh
@@ -31,23 +31,27 @@ make_debian() {
 
 id() { docker image inspect --format '{{.Id}}' "$1" 2> /dev/null || true; }
 
+newer=''
+[ "${1:-}" != --newer ] || { newer=yes && shift; }
 former=$(id stand-in/debian:$SUITE)
-if [ "${1:-}" = --newer ] || [ -z "$former" ]; then
+if [ -n "$newer" ] || [ -z "$former" ]; then
   busy "Making a minimal Debian ($SUITE)" make_debian
 fi
 
-# What an image was made from: its files and its Debian.
-sources=$({
-  cat Dockerfile ./*-entrypoint.sh
-  echo $NODE_VERSION
-  id stand-in/debian:$SUITE
-} | cksum | cut -d ' ' -f 1)
-for image in node nginx redis postgres; do
-  made_from=$(docker image inspect --format '{{index .Config.Labels "sources"}}' stand-in/$image 2> /dev/null || true)
+for image in node nginx redis postgres "$@"; do
+  file=Dockerfile
+  [ ! -e "$image.Dockerfile" ] || file=$image.Dockerfile
+  # What an image was made from: its files and its Debian.
+  sources=$({
+    cat "$file" ./*-entrypoint.sh
+    echo $NODE_VERSION
+    id stand-in/debian:$SUITE
+  } | cksum | cut -d ' ' -f 1)
+  made_from=$(docker image inspect --format '{{index .Config.Labels "sources"}}' "stand-in/$image" 2> /dev/null || true)
   [ "$made_from" != "$sources" ] || continue
-  former="$former $(id stand-in/$image)"
+  former="$former $(id "stand-in/$image")"
   # The packages come over the host's network: its resolver and its routes are known to work.
-  busy "Building stand-in/$image" docker build --network host --target $image --tag stand-in/$image \
+  busy "Building stand-in/$image" docker build --network host --file "$file" --target "$image" --tag "stand-in/$image" \
     --label "sources=$sources" --build-arg NODE_VERSION=$NODE_VERSION .
 done
 for image in $former; do remove_former "$image"; done

@@ -44,12 +44,14 @@ export class Stack implements AsyncDisposable {
   readonly project: string;
   readonly port: string;
   readonly #files: string[];
+  readonly #settings: NodeJS.ProcessEnv;
 
-  /** A stack that is up already. */
-  constructor(project: string, port: string, files: string[] = []) {
+  /** A stack that is up already. @param settings of .env, beside its port */
+  constructor(project: string, port: string, files: string[] = [], settings: NodeJS.ProcessEnv = {}) {
     this.project = project;
     this.port = port;
     this.#files = files;
+    this.#settings = settings;
   }
 
   /**
@@ -89,6 +91,9 @@ export class Stack implements AsyncDisposable {
       NGINX_MEMORY: '',
       RESET_TOKEN: '',
       RESET_TOKEN_FILE: '',
+      HTTPS_DOMAINS: '',
+      HTTPS_CERT_FILE: '',
+      ...this.#settings,
     };
   }
 
