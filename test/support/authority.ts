@@ -1,6 +1,6 @@
 /** A stack with HTTPS whose certificates are signed by Pebble, Let's Encrypt's authority for tests. */
 import type { X509Certificate } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -52,6 +52,7 @@ export class SignedSite implements AsyncDisposable {
     const directory = await mkdtemp(join(tmpdir(), 'authority-'));
     const own = await certificate('authority.test');
     // The container's user is another.
+    await chmod(directory, 0o755);
     await writeFile(join(directory, 'cert.pem'), own.cert, { mode: 0o644 });
     await writeFile(join(directory, 'key.pem'), own.private, { mode: 0o644 });
     await writeFile(join(directory, 'pebble.json'), JSON.stringify({ pebble: PEBBLE }), { mode: 0o644 });
