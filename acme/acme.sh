@@ -33,14 +33,17 @@ esac
 # What the certificate is for. Another wish is another certificate, not a renewal.
 wish="$server ${ACME_PROFILE:-} $names"
 
-# Usage: call COMMAND [option...]: lego, on a copy of its files
+# Usage: call run | renew: lego, on a copy of its files
 call() {
   _command=$1
-  shift
-  [ -z "${ACME_PROFILE:-}" ] || set -- --profile "$ACME_PROFILE" "$@"
-  set -- "$_command" "$@"
-  for _name in $names; do set -- --domains "$_name" "$@"; done
-  [ -z "${HTTPS_MAIL:-}" ] || set -- --email "$HTTPS_MAIL" "$@"
+  # lego calls its files by the first name.
+  set --
+  for _name in $names; do set -- "$@" --domains "$_name"; done
+  [ -z "${HTTPS_MAIL:-}" ] || set -- "$@" --email "$HTTPS_MAIL"
+  set -- "$@" "$_command"
+  [ -z "${ACME_PROFILE:-}" ] || set -- "$@" --profile "$ACME_PROFILE"
+  # When the authority says so (ARI), or a third of the lifetime is left, of 10 days and less the half.
+  [ "$_command" = run ] || set -- "$@" --dynamic --no-random-sleep
   # Beside this shell, which then hears a signal at once.
   timeout "$LIMIT_S" lego --server "$server" --accept-tos --pem --path "$PWD/lego.next" --http --http.webroot "$PWD/challenges" "$@" \
     > /tmp/lego.log 2>&1 &
@@ -55,11 +58,12 @@ attempt() {
   if [ -d lego ]; then cp -R lego lego.next; else mkdir lego.next; fi
   status=0
   if [ "$(cat lego.next/wish 2> /dev/null)" = "$wish" ]; then
-    call renew --dynamic --no-random-sleep || status=$?
+    call renew || status=$?
   else
     rm -rf lego.next/certificates lego.next/wish
     say "asking $server for a certificate for $names"
     call run || status=$?
+    [ $status != 0 ] || [ -s "lego.next/certificates/$first.pem" ] || status=1
     [ $status != 0 ] || echo "$wish" > lego.next/wish
   fi
   # The authority has forgotten the account: the next attempt makes another.
