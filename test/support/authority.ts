@@ -108,7 +108,8 @@ export class SignedSite implements AsyncDisposable {
   async #manage(path: string, body?: string): Promise<string> {
     const address = await this.stack.on('edge', 'authority');
     const { promise, resolve, reject } = Promise.withResolvers<string>();
-    const options = { method: body ? 'POST' : 'GET', rejectUnauthorized: false, timeout: 15_000 };
+    const headers = { 'User-Agent': 'test' };
+    const options = { method: body ? 'POST' : 'GET', headers, rejectUnauthorized: false, timeout: 15_000 };
     request(`https://${address}:15000${path}`, options, (response) => {
       let text = '';
       response.setEncoding('utf8').on('data', (piece: string) => {
