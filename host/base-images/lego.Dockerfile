@@ -2,4 +2,5 @@
 ARG DEBIAN=stand-in/debian:forky
 FROM ${DEBIAN} AS lego
 RUN apt-get update && apt-get install --yes --no-install-recommends lego ca-certificates && rm -rf /var/lib/apt/lists/*
-ENTRYPOINT ["/usr/bin/lego"]
+RUN mv /usr/bin/lego /lego
+ENTRYPOINT ["/lego"]

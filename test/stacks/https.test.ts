@@ -20,10 +20,10 @@ const inVolume = async (command: string) =>
 const healthy = async () => docker('exec', await acme(), 'test', '-e', '/tmp/fresh');
 const isHealthy = async () =>
   until(async () => (await healthy().catch(() => undefined)) !== undefined, 90_000);
-/** Changes settings as a user does: .env, then ./stack up. */
+/** Changes settings of .env, and replaces acme alone, as ./stack up does too. */
 async function change(settings: Partial<Settings>): Promise<void> {
   Object.assign(site.settings, settings);
-  await site.stack.up();
+  await site.stack.compose('up', '--detach', '--no-build', '--no-deps', 'acme');
 }
 /** A certificate that is not the one before. */
 async function renewed(before: { serialNumber: string }) {
@@ -84,7 +84,8 @@ it('renews ten times under load: NGINX goes on as it is, and no request fails', 
 describe('names', () => {
   it('that are added and removed get another certificate, and NGINX stays', async () => {
     const nginx = await site.stack.containers('nginx');
-    await change({ HTTPS_DOMAINS: `${NAME},www.${NAME}` });
+    site.settings.HTTPS_DOMAINS = `${NAME},www.${NAME}`;
+    await site.stack.up();
     await site.serves(({ subjectAltName }) => subjectAltName === `DNS:${NAME}, DNS:www.${NAME}`);
     await change({ HTTPS_DOMAINS: NAME });
     await site.serves(({ subjectAltName }) => subjectAltName === `DNS:${NAME}`);
@@ -136,7 +137,7 @@ describe('what breaks', () => {
   });
 
   it('is mended wherever acme is killed on its way to a certificate', async () => {
-    for (const afterMs of [200, 700, 1500, 2500]) {
+    for (const afterMs of [300, 1000, 2000]) {
       const before = await site.certificate();
       await site.demandRenewal(before);
       const { promise, resolve } = Promise.withResolvers<void>();
