@@ -1,69 +1,34 @@
 /** HTTPS with a certificate of one's own, and what NGINX makes of handshakes and requests, well-meant and hostile. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtempDisposable, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { generate } from 'selfsigned';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { get, TABLE } from '../counter/stack/hostile-requests.ts';
 import { until } from '../support/faults.ts';
-import { raw, Stack } from '../support/stack.ts';
-import { CHECKOUT, freePort } from '../support/this-checkout.ts';
+import { OwnSite, pair } from '../support/own-site.ts';
+import { raw, type Stack } from '../support/stack.ts';
 import { connected, handshake, NAME, Visitor } from '../support/tls-client.ts';
 
 const run = promisify(execFile);
 
-let files: Awaited<ReturnType<typeof mkdtempDisposable>>;
+let site: OwnSite;
 let stack: Stack;
 let port: string;
 let certificate: string;
-const settings: NodeJS.ProcessEnv = {};
 
-/** A certificate and its key, written where the settings find them. @param days of its life, which ends then */
-async function pair(name: string, notAfterDate = new Date(Date.now() + 86_400_000)) {
-  const { cert, private: key } = await generate([{ name: 'commonName', value: name }], {
-    notBeforeDate: new Date(Date.now() - 2 * 86_400_000),
-    notAfterDate,
-    extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: name }] }],
-  });
-  return { cert, key };
-}
-async function write({ cert, key }: { cert: string; key: string }): Promise<void> {
-  await writeFile(join(files.path, 'cert.pem'), cert);
-  await writeFile(join(files.path, 'key.pem'), key);
-}
 const serial = async () => (await handshake(port)).certificate?.serialNumber;
 
 beforeAll(async () => {
-  files = await mkdtempDisposable(join(tmpdir(), 'own-'));
-  port = String(await freePort());
   const own = await pair(NAME);
   certificate = own.cert;
-  await write(own);
-  // As ssh-keygen and certbot leave it, and of another user than root.
-  await chmod(join(files.path, 'key.pem'), 0o600);
-  await run('chown', ['4321', join(files.path, 'key.pem')]);
-  Object.assign(settings, {
-    HTTPS_PORT: port,
-    HTTPS_DOMAINS: NAME,
-    HTTPS_CERT_FILE: join(files.path, 'cert.pem'),
-    HTTPS_KEY_FILE: join(files.path, 'key.pem'),
-  });
-  stack = new Stack(`https-own-${CHECKOUT}`, String(await freePort()), [], settings);
-  await stack.remove();
-  // ./stack lays the overlay by itself: .env has not named it.
-  await stack.up();
+  site = await OwnSite.start('https-own', own);
+  ({ stack, port } = site);
 });
-afterAll(async () => {
-  await stack.remove();
-  // Of the overlay, which this class does not know of.
-  await run('docker', ['volume', 'rm', '--force', `${stack.project}_own-certificate`]);
-  await files[Symbol.asyncDispose]();
-});
+afterAll(() => site[Symbol.asyncDispose]());
 
 /** What `./stack up` says. */
 const up = () =>
@@ -90,10 +55,10 @@ describe('a certificate of your own', () => {
     ['has a key that is none', async () => ({ ...(await pair(NAME)), key: 'x' }), /holds no key/],
   ])('that %s is refused in one line before anything is replaced', async (_what, make, says) => {
     const before = await serial();
-    await write(await make());
+    await site.write(await make());
     const lines = (await up()).split('\n').filter((line) => line.startsWith('certificate: '));
     expect(lines).toEqual([expect.stringMatching(says)]);
-    expect(lines[0]).toContain(files.path);
+    expect(lines[0]).toContain(site.directory);
     expect(await serial()).toBe(before);
   });
 
@@ -102,7 +67,7 @@ describe('a certificate of your own', () => {
     const before = await serial();
     const next = await pair(NAME);
     certificate = next.cert;
-    await write(next);
+    await site.write(next);
     expect(await up()).toBe('');
     await until(async () => (await serial()) !== before);
     expect(await stack.containers('nginx')).toEqual(nginx);
@@ -159,8 +124,8 @@ describe('a handshake', () => {
   });
 
   it('takes no early data, which could be sent again: openssl offers none', async () => {
-    const session = join(files.path, 'session.pem');
-    const data = join(files.path, 'early');
+    const session = join(site.directory, 'session.pem');
+    const data = join(site.directory, 'early');
     await writeFile(data, get({}));
     const client = ['s_client', '-connect', `127.0.0.1:${port}`, '-tls1_3', '-ign_eof'];
     const openssl = async (...options: string[]) => {

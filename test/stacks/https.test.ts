@@ -1,7 +1,10 @@
 /** HTTPS with certificates of an authority: Pebble, which refuses every fifth nonce. One site for all, in this order. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Settings, SignedSite } from '../support/authority.ts';
 import { Clients } from '../support/clients.ts';
+import { foreign } from '../support/containers.ts';
 import { crash, until } from '../support/faults.ts';
 import { docker } from '../support/stack.ts';
 import { NAME, Visitor } from '../support/tls-client.ts';
@@ -79,6 +82,29 @@ it('renews ten times under load: NGINX goes on as it is, and no request fails', 
   await annotate(`HTTPS: ${sent} requests over ten renewals, ${errors.length} failed`, 'figure');
   expect(errors).toEqual([]);
   expect(await workers()).toBe(before);
+});
+
+it('testssl.sh finds nothing above "low" but what an authority for tests lacks', {
+  timeout: 300_000,
+}, async () => {
+  const checks = ['--protocols', '--std', '--fs', '--server-defaults', '--header', '--vulnerable'];
+  // Its own names of findings, by severity, as JSON on its standard output.
+  const script = `cat > /tmp/root.pem && cd /tmp && testssl --quiet --color 0 --warnings off --ip "$1" --add-ca root.pem \
+    ${checks.join(' ')} --jsonfile out.json ${NAME}:8443 > /dev/null; cat out.json`;
+  const address = await site.stack.on('edge', 'nginx');
+  const network = ['--network', `${site.stack.project}_edge`, '--tmpfs', '/tmp:mode=1777'];
+  const command = [foreign('testssl'), 'bash', '-c', script, 'testssl', address];
+  const child = promisify(execFile)('docker', ['run', '--rm', '--interactive', ...network, ...command], {
+    maxBuffer: 2 ** 24,
+  });
+  child.child.stdin?.end(await site.root());
+  const findings: { id: string; severity: string; finding: string }[] = JSON.parse((await child).stdout);
+  expect(findings.length).toBeGreaterThan(80);
+  const above = findings.filter(({ severity }) => /^(MEDIUM|HIGH|CRITICAL|FATAL)$/.test(severity));
+  // Pebble names no list of revoked certificates. Let's Encrypt does.
+  expect(above.map(({ id, finding }) => `${id}: ${finding}`)).toEqual([
+    'cert_revocation: Neither CRL nor OCSP URI provided',
+  ]);
 });
 
 describe('names', () => {
