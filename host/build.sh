@@ -24,6 +24,7 @@ label_images() {
   LABEL_SOURCE=$(git config --get remote.origin.url | sed 's,//[^/]*@,//,')
   export LABEL_SOURCE
   label NGINX nginx
+  label ACME acme
   # Two images of one folder: a new migration makes another image of migrate alone, and Postgres goes on.
   label POSTGRES postgres ':(exclude)postgres/migrate.sh' ':(exclude)postgres/migrations' ':(exclude)postgres/privileges.sql'
   label MIGRATE postgres/Dockerfile postgres/migrate.sh postgres/migrations postgres/privileges.sql

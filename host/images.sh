@@ -44,10 +44,18 @@ no_answer() {
   printf %s "$1" | grep -qE 'dial tcp|proxyconnect|no such host|i/o timeout|handshake timeout|Client\.Timeout|deadline exceeded|connection reset'
 }
 
+
+# Usage: build_stand_ins [--newer]
+build_stand_ins() {
+  # Each word is an image.
+  # shellcheck disable=SC2046
+  host/base-images/build.sh "$@" $(base_images | sed 's/_IMAGE .*//' | tr '[:upper:]' '[:lower:]')
+}
+
 # Whether nothing but the default names this image.
 by_default() {
   (
-    unset NODE_IMAGE NGINX_IMAGE REDIS_IMAGE POSTGRES_IMAGE PROMETHEUS_IMAGE ALERTMANAGER_IMAGE EXPORTER_IMAGE
+    unset NODE_IMAGE NGINX_IMAGE REDIS_IMAGE POSTGRES_IMAGE PROMETHEUS_IMAGE ALERTMANAGER_IMAGE EXPORTER_IMAGE LEGO_IMAGE
     docker compose --env-file /dev/null config
   ) | grep -qxF "  $1: $2"
 }
@@ -75,7 +83,7 @@ END
   [ -z "$unanswered" ] || may_install "No image registry answers here. Base images will be built from Debian packages and npm packages, under names of
 their own (stand-in/...), and named in .env." ||
     die 'no image registry answers, see above: connect to one, or name images that are here in .env.'
-  host/base-images/build.sh
+  build_stand_ins
   [ -n "$unanswered" ] || return 0
   # The last line may lack its end.
   unended=$(tail -c 1 .env 2> /dev/null || true)
@@ -102,7 +110,7 @@ update() {
   done << END
 $(base_images)
 END
-  [ -z "$(stand_ins)" ] || host/base-images/build.sh --newer
+  [ -z "$(stand_ins)" ] || build_stand_ins --newer
   # A site that serves goes on serving. Redis and Postgres are replaced by host/up.sh.
   [ -z "$(docker compose ps --quiet --status running web)" ] || ops/deploy.sh
   host/up.sh

@@ -7,6 +7,34 @@ die() {
   exit 1
 }
 
+# A setting of the environment, even if it is empty there, or else of .env, as far as a shell can tell what Compose makes of it.
+# Usage: setting NAME
+setting() {
+  eval "_value=\${$1-unset}"
+  [ "$_value" != unset ] || _value=$(sed -n "s/^ *\(export \)\{0,1\}$1=//p" .env 2> /dev/null | tail -n 1 | sed "s/ #.*//; s/[\"' ]//g")
+  echo "$_value"
+}
+
+# Lays over docker-compose.yml what the settings ask for: for every docker compose from here on.
+lay_over() {
+  _files=$(setting COMPOSE_FILE) _more=''
+  # As Compose itself does.
+  [ -n "$_files" ] || _files=docker-compose.yml$([ ! -e docker-compose.override.yml ] || echo :docker-compose.override.yml)
+  if [ -n "$(setting HTTPS_CERT_FILE)" ]; then
+    _more=:compose/https.yml:compose/https-own.yml
+  elif [ -n "$(setting HTTPS_DOMAINS)" ]; then
+    _more=:compose/https.yml:compose/https-acme.yml
+  fi
+  case "$_files" in *compose/https.yml*) _more='' ;; esac
+  case "$(setting OBSERVABILITY)" in
+  '' | off) ;;
+  on) case "$_files" in *compose/observability.yml*) ;; *) _more=$_more:compose/observability.yml ;; esac ;;
+  *) die "OBSERVABILITY is '$(setting OBSERVABILITY)': give on or off." ;;
+  esac
+  [ -z "$_more" ] || export COMPOSE_FILE="$_files$_more"
+}
+lay_over
+
 # Is version $1 at least $2?
 at_least() { [ "$(printf '%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
@@ -92,25 +120,4 @@ set_in_env() {
     [ -z "$_others" ] || printf '%s\n' "$_others"
     echo "$1=$2"
   } > .env
-}
-
-# A setting as Compose takes it: from the environment, even if it is empty there, or the last line of .env. Usage: setting NAME
-setting() {
-  if eval "[ -n \"\${$1+given}\" ]"; then eval "printf %s \"\$$1\""; else
-    sed -n "s/^$1=//p" .env 2> /dev/null | tail -n 1
-  fi
-}
-
-# Lays compose/observability.yml over the stack if .env says so (OBSERVABILITY=on).
-lay_over() {
-  case "$(setting OBSERVABILITY)" in
-  '' | off) return 0 ;;
-  on) ;;
-  *) die "OBSERVABILITY is '$(setting OBSERVABILITY)': give on or off." ;;
-  esac
-  _files=$(setting COMPOSE_FILE)
-  case ":$_files:" in
-  *:compose/observability.yml:*) ;;
-  *) export COMPOSE_FILE="${_files:-docker-compose.yml}:compose/observability.yml" ;;
-  esac
 }

@@ -45,6 +45,29 @@ if [ "${OBSERVABILITY:-}" = on ]; then
   (umask 0 && : >> /run/edge-log/access.log)
 fi
 
+# Without compose/https.yml, nothing.
+: > /tmp/https.conf
+: > /tmp/https-server.conf
+if [ -n "${HTTPS_PORT:-}" ]; then
+  case "$HTTPS_PORT" in *[!0-9]*)
+    echo "HTTPS_PORT is '$HTTPS_PORT': give a port, such as 443."
+    exit 1
+    ;;
+  esac
+  case "${HTTPS_HSTS:=0}" in *[!0-9]*)
+    echo "HTTPS_HSTS is '$HTTPS_HSTS': give a number of seconds, such as 31536000 for a year."
+    exit 1
+    ;;
+  esac
+  {
+    # Of 443 an address says nothing.
+    echo "map '' \$https_port { default '$([ "$HTTPS_PORT" = 443 ] || echo ":$HTTPS_PORT")'; }"
+    echo "map '' \$hsts { default '$([ "$HTTPS_HSTS" = 0 ] || echo "max-age=$HTTPS_HSTS")'; }"
+    echo 'include /etc/nginx/https.conf;'
+  } > /tmp/https.conf
+  echo 'include /etc/nginx/https-server.conf;' > /tmp/https-server.conf
+fi
+
 # Usage: geo SOURCE NAME ADDRESS...
 geo() {
   printf 'geo %s %s {\n  default 0;\n' "$1" "$2"

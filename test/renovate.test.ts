@@ -25,15 +25,20 @@ const found = (path: string) =>
         .map(({ groups }) => `${groups?.depName ?? depNameTemplate}:${groups?.currentValue}`),
     );
 
-/** By setting, what docker-compose.yml builds from unless .env says otherwise. */
-const DEFAULTS = Object.fromEntries(
-  [...read('docker-compose.yml').matchAll(/\$\{([A-Z]+_IMAGE):-([^}]*)\}/g)].map(([, name, image]) => [
-    name,
-    image,
-  ]),
-);
+/** By setting, what a Compose file builds from unless .env says otherwise. */
+const defaults = (path: string) =>
+  Object.fromEntries(
+    [...read(path).matchAll(/\$\{([A-Z]+_IMAGE):-([^}]*)\}/g)].map(([, name = '', image = '']) => [
+      name,
+      image,
+    ]),
+  );
+const DEFAULTS = defaults('docker-compose.yml');
+const ALL = { ...DEFAULTS, ...defaults('compose/https-acme.yml') };
 
-it('each base image has one default, which docker-compose.yml has once', () => {
+it('each base image has one default, which docker-compose.yml has once, or the overlay that alone needs it', () => {
+  expect(Object.keys(ALL)).toEqual([...Object.keys(DEFAULTS), 'LEGO_IMAGE']);
+  expect(defaults('compose/https-own.yml')).toEqual({ NODE_IMAGE: DEFAULTS.NODE_IMAGE });
   expect(Object.keys(DEFAULTS).toSorted()).toEqual([
     'NGINX_IMAGE',
     'NODE_IMAGE',
@@ -44,7 +49,7 @@ it('each base image has one default, which docker-compose.yml has once', () => {
 });
 
 it('.env.example, the Dockerfiles and the list of stand-ins name the same defaults', () => {
-  for (const [name, image] of Object.entries(DEFAULTS)) {
+  for (const [name, image] of Object.entries(ALL)) {
     expect(read('.env.example')).toContain(`\n#${name}=${image}\n`);
     expect(read('host/base-images/README.md')).toContain(`| \`${image}\` |`);
   }
@@ -59,7 +64,7 @@ it('.env.example, the Dockerfiles and the list of stand-ins name the same defaul
       [...read(path).matchAll(/^ARG ([A-Z]+_IMAGE)=(.*)$/gm)].map(([, name, image]) => [name, image]),
     );
   expect(Object.fromEntries(arguments_)).toEqual(
-    Object.fromEntries(Object.entries(DEFAULTS).filter(([name]) => name !== 'REDIS_IMAGE')),
+    Object.fromEntries(Object.entries(ALL).filter(([name]) => name !== 'REDIS_IMAGE')),
   );
 });
 
@@ -119,7 +124,7 @@ describe('Renovate finds', () => {
     const all = files.filter((path) => !path.startsWith('test/')).flatMap(found);
     for (const image of all)
       expect(image).toMatch(
-        /^((node|nginx|redis|postgres):\d+(\.\d+)?(-alpine|-slim|-trixie)?|prom[a-z]*\/[a-z-]+:v\d+\.\d+\.\d+)$/,
+        /^((node|nginx|redis|postgres):\d+(\.\d+)?(-alpine|-slim|-trixie)?|prom[a-z]*\/[a-z-]+:v\d+\.\d+\.\d+|goacme\/lego:v\d+\.\d+)$/,
       );
   });
 });

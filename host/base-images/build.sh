@@ -2,7 +2,8 @@
 # Builds stand-ins for the base images from Debian packages and npm packages, for a machine that no image
 # registry answers: stand-in/node, stand-in/nginx, stand-in/redis, stand-in/postgres. Needs root, apt and Docker.
 # What is here is kept, unless it was made from other files; with --newer all is made anew, from today's packages.
-# Usage: host/base-images/build.sh [--newer]
+# Usage: host/base-images/build.sh [--newer] [IMAGE...]      IMAGE: more than those four, for what is laid over the stack: lego, prometheus,
+#                                                            alertmanager, exporter
 set -eu
 cd "$(dirname "$0")"
 # shellcheck source=host/lib.sh
@@ -31,8 +32,10 @@ make_debian() {
 
 id() { docker image inspect --format '{{.Id}}' "$1" 2> /dev/null || true; }
 
+newer=''
+[ "${1:-}" != --newer ] || { newer=yes && shift; }
 former=$(id stand-in/debian:$SUITE)
-if [ "${1:-}" = --newer ] || [ -z "$former" ]; then
+if [ -n "$newer" ] || [ -z "$former" ]; then
   busy "Making a minimal Debian ($SUITE)" make_debian
 fi
 
@@ -58,6 +61,11 @@ build_image() {
 }
 
 build . node nginx redis postgres
-# Those of compose/observability.yml, where it is laid over.
-case "${COMPOSE_FILE:-}" in *observability*) build observability prometheus alertmanager exporter ;; esac
+for more; do
+  case "$more" in
+  node | nginx | redis | postgres) ;;
+  lego) build lego lego ;;
+  *) build observability "$more" ;;
+  esac
+done
 for image in $former; do remove_former "$image"; done

@@ -94,8 +94,8 @@ export async function startPgBouncer(postgres: Store, prepared: number): Promise
   return store(container, url.href);
 }
 
-/** Builds an image of what others have between web and a store, or in its place: test/support/foreign. */
-function foreign(target: 'valkey' | 'pgbouncer'): string {
+/** Builds an image of what the stack may meet in the world: test/support/foreign. */
+export function foreign(target: 'valkey' | 'pgbouncer' | 'pebble' | 'testssl'): string {
   const name = `foreign-${CHECKOUT}-${target}`;
   // Where stand-ins serve for the base images, there is one of Debian too: host/base-images.
   const standIn = process.env.REDIS_IMAGE?.startsWith('stand-in/') ? 'stand-in/debian:forky' : undefined;

@@ -46,7 +46,7 @@ export class Stack implements AsyncDisposable {
   readonly #files: string[];
   readonly #settings: NodeJS.ProcessEnv;
 
-  /** A stack that is up already. */
+  /** A stack that is up already. @param settings of .env, beside its port */
   constructor(project: string, port: string, files: string[] = [], settings: NodeJS.ProcessEnv = {}) {
     this.project = project;
     this.port = port;
@@ -97,6 +97,8 @@ export class Stack implements AsyncDisposable {
       RESET_TOKEN: '',
       RESET_TOKEN_FILE: '',
       OBSERVABILITY: '',
+      HTTPS_DOMAINS: '',
+      HTTPS_CERT_FILE: '',
       ...this.#settings,
     };
   }
