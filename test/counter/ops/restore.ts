@@ -20,14 +20,29 @@ export interface Restored {
   lostS: number | undefined;
 }
 
-const iso = (at: number) => new Date(performance.timeOrigin + at).toISOString();
+/** A moment by the clock of Postgres, which stamps its commits, and between which moments of this process it was. */
+interface Moment {
+  iso: string;
+  after: number;
+  before: number;
+}
+
+async function now(site: Site): Promise<Moment> {
+  const after = performance.now();
+  const format = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"';
+  const iso = await site.stack.sql(`SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', '${format}')`);
+  return { iso, after, before: performance.now() };
+}
 
 /** What a count may be if it is of this moment. */
-export function bounds(operations: Operation[], at: number): [number, number] {
+export function bounds(
+  operations: Operation[],
+  { after, before }: Pick<Moment, 'after' | 'before'>,
+): [number, number] {
   const answered = operations
-    .filter(({ completed }) => completed <= at)
+    .filter(({ completed }) => completed <= after)
     .map(({ result }) => Number(result ?? 0));
-  const sent = operations.filter(({ invoked }) => invoked <= at).length;
+  const sent = operations.filter(({ invoked }) => invoked <= before).length;
   return [answered.reduce((most, number) => Math.max(most, number), 0), sent];
 }
 
@@ -55,7 +70,7 @@ export async function loseAndRestore(site: Site, directory: string): Promise<Res
   await site.does('backup', directory);
   const backedUp = load.sent;
   await until(() => load.sent > backedUp + 2000);
-  const at = performance.now();
+  const at = await now(site);
   const then = load.sent;
   await until(() => load.sent > then + 2000);
   await archived(site);
@@ -71,7 +86,7 @@ export async function loseAndRestore(site: Site, directory: string): Promise<Res
   const results: Restored[] = [];
   for (const moment of [at, undefined]) {
     const since = performance.now();
-    const time = moment === undefined ? undefined : iso(moment);
+    const time = moment?.iso;
     await site.does('restore', directory, ...(time ? ['--at', time] : []));
     const seconds = (performance.now() - since) / 1000;
     const count = await site.count();
@@ -88,7 +103,7 @@ export async function loseAndRestore(site: Site, directory: string): Promise<Res
       name: time ? 'to a moment' : 'to the newest state',
       at: time,
       count,
-      bounds: bounds(load.operations, moment ?? lost),
+      bounds: bounds(load.operations, moment ?? { after: lost, before: lost }),
       duplicates: numbers.length - fresh.size,
       seconds,
       lostS: time ? undefined : (lost - first) / 1000,
