@@ -2,12 +2,12 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Settings, SignedSite } from '../support/authority.ts';
-import { Clients } from '../support/clients.ts';
-import { foreign } from '../support/containers.ts';
-import { crash, until } from '../support/faults.ts';
-import { docker } from '../support/stack.ts';
-import { NAME, Visitor } from '../support/tls-client.ts';
+import { type Settings, SignedSite } from '../../support/authority.ts';
+import { Clients } from '../../support/clients.ts';
+import { foreign } from '../../support/containers.ts';
+import { crash, until } from '../../support/faults.ts';
+import { docker } from '../../support/stack.ts';
+import { NAME, Visitor } from '../../support/tls-client.ts';
 
 let site: SignedSite;
 

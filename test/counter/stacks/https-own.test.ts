@@ -7,11 +7,11 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { get, TABLE } from '../counter/stack/hostile-requests.ts';
-import { until } from '../support/faults.ts';
-import { OwnSite, pair } from '../support/own-site.ts';
-import { raw, type Stack } from '../support/stack.ts';
-import { connected, handshake, NAME, Visitor } from '../support/tls-client.ts';
+import { until } from '../../support/faults.ts';
+import { OwnSite, pair } from '../../support/own-site.ts';
+import { raw, type Stack } from '../../support/stack.ts';
+import { connected, handshake, NAME, Visitor } from '../../support/tls-client.ts';
+import { get, TABLE } from '../stack/hostile-requests.ts';
 
 const run = promisify(execFile);
 
