@@ -15,7 +15,7 @@ afterEach(() => rm(directory, { recursive: true }));
 /** The files that Compose gets, in a folder with this .env. */
 async function files(dotenv: string, env: NodeJS.ProcessEnv = {}) {
   await writeFile(join(directory, '.env'), dotenv);
-  const script = '. "$0/host/lib.sh"; echo "${COMPOSE_FILE-as without}"';
+  const script = `. "$0/host/lib.sh"; echo "\${COMPOSE_FILE-as without}"`;
   const { PATH } = process.env;
   return ended('sh', ['-e', '-c', script, ROOT], directory, { PATH, ...env });
 }

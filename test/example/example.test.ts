@@ -61,7 +61,7 @@ it.each([
   ],
 ])('passes its %s by ./stack test', async (_what, chosen) => {
   const { code, stdout, stderr } = await sh(`./stack test ${chosen}`);
-  expect([code, `${stdout}${stderr}`.slice(-6000)]).toEqual([
+  expect([code, `${stderr}${stdout}`.slice(-6000)]).toEqual([
     0,
     expect.stringMatching(/\n\d{2,} passed, 0 failed\s*$/),
   ]);
