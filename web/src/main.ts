@@ -1,10 +1,11 @@
 import { pino } from 'pino';
 import { createApp } from './app.ts';
-import { ConfigError, readConfig, Settings } from './config.ts';
+import { readConfig, Settings } from './config.ts';
 // The one line that names the application: another one is another folder (docs/make-it-yours.md).
 import { createApplication, readApplicationConfig } from './counter/application.ts';
 import { createRegistry } from './metrics.ts';
 import { serve } from './server.ts';
+import { start } from './start.ts';
 
 /** The process: reads the configuration, builds the application, serves it. */
 function main(): void {
@@ -21,10 +22,4 @@ function main(): void {
   });
 }
 
-try {
-  main();
-} catch (error) {
-  if (!(error instanceof ConfigError)) throw error;
-  pino({ base: null }).fatal(error.message);
-  process.exitCode = 1;
-}
+start(main);

@@ -1,10 +1,11 @@
 /** The process behind the status page: compose/observability.yml starts it from web's image. */
 import { pino } from 'pino';
 import { createApp } from '../../app.ts';
-import { ConfigError, readPort, Settings } from '../../config.ts';
+import { readPort, Settings } from '../../config.ts';
 import { createRegistry } from '../../metrics.ts';
 import { reason } from '../../reason.ts';
 import { serve } from '../../server.ts';
+import { start } from '../../start.ts';
 import { readCounterConfig } from '../config.ts';
 import { createStatus } from './application.ts';
 
@@ -36,10 +37,4 @@ function main(): void {
   });
 }
 
-try {
-  main();
-} catch (error) {
-  if (!(error instanceof ConfigError)) throw error;
-  pino({ base: null }).fatal(error.message);
-  process.exitCode = 1;
-}
+start(main);
