@@ -31,10 +31,13 @@ single) parts=1 first=postgres members=postgres ;;
 esac
 image=$(swarm service inspect --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}' "${PROJECT}_$first") ||
   die 'nothing was restored: the stack is not deployed as SWARM_POSTGRES says. ./stack swarm deploy starts it.'
+nodes=''
 for part in $parts; do
-  [ -n "$(store_node "$part")" ] || die "nothing was restored: the node with part $part of the data does not answer."
+  node=$(store_node "$part")
+  [ -n "$node" ] || die "nothing was restored: the node with part $part of the data does not answer."
+  nodes="$nodes $node"
 done
-home=$(store_node 1)
+home=$(echo "$nodes" | awk '{ print $1 }')
 initdb_args=$(docker compose config | sed -n 's/^ *POSTGRES_INITDB_ARGS: //p')
 lock 'A restore'
 
@@ -80,15 +83,15 @@ remember restore "$file"
 # Each word is a service.
 # shellcheck disable=SC2086
 scale 0 $members
-for part in $parts; do
+for node in $nodes; do
   for member in $members; do
-    await_gone "$(store_node "$part")" "com.docker.swarm.service.name=${PROJECT}_$member"
+    await_gone "$node" "com.docker.swarm.service.name=${PROJECT}_$member"
   done
 done
-for part in $parts; do
+for node in $nodes; do
   # The image's variable.
   # shellcheck disable=SC2016
-  in_volume "$(store_node "$part")" 'rm -rf "$PGDATA"' < /dev/null
+  in_volume "$node" 'rm -rf "$PGDATA"' < /dev/null
 done
 # shellcheck disable=SC2016
 in_volume "$home" 'mv /var/lib/postgresql/staged "$PGDATA"; sync' < /dev/null

@@ -33,6 +33,10 @@ in_order() {
   echo "$1"
 }
 
+all_stores_answer() {
+  for _n in 1 2 3; do [ -n "$(store_node $_n)" ] || return 1; done
+}
+
 deploy_three() {
   label_nodes 3
   if ! find_postgres; then
@@ -43,7 +47,7 @@ deploy_three() {
     # shellcheck disable=SC2086
     await $STORES
     await_cluster
-  elif [ "$(store_node 1 | wc -l)$(store_node 2 | wc -l)$(store_node 3 | wc -l)" != 111 ]; then
+  elif ! all_stores_answer; then
     # Two members are left, and Postgres and etcd need both.
     say 'A node that keeps data does not answer. Postgres stays as it is; deploy again when the node is back.'
   else
