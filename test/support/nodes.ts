@@ -38,9 +38,13 @@ export class Nodes implements AsyncDisposable {
     const [first, ...others] = nodes;
     if (!first) throw new Error('there is no node');
     await first.docker('swarm', 'init', '--advertise-addr', first.port.address);
-    const token = (await first.docker('swarm', 'join-token', '--quiet', 'manager')).trim();
-    for (const node of others) await node.docker('swarm', 'join', '--token', token, first.port.address);
+    for (const node of others) await itself.#join(node, first);
     return itself;
+  }
+
+  async #join(node: Host, manager: Host): Promise<void> {
+    const token = (await manager.docker('swarm', 'join-token', '--quiet', 'manager')).trim();
+    await node.docker('swarm', 'join', '--token', token, manager.port.address);
   }
 
   async startEngine(node: Host): Promise<void> {
@@ -61,8 +65,7 @@ export class Nodes implements AsyncDisposable {
     await manager.docker('node', 'demote', id);
     await manager.docker('node', 'rm', '--force', id);
     await this.bootAgain(node);
-    const token = (await manager.docker('swarm', 'join-token', '--quiet', 'manager')).trim();
-    await node.docker('swarm', 'join', '--token', token, manager.port.address);
+    await this.#join(node, manager);
   }
 
   /** A node that has lost power is back. */
