@@ -26,6 +26,16 @@ lay() {
   files="$files $1"
 }
 
+# Looks at the pair as compose/https-own.yml does, and makes $TMP/site.pem of it.
+check_certificate() {
+  cp compose/certificate.ts "$TMP/"
+  cp "$HTTPS_CERT_FILE" "$TMP/cert.pem" || die 'HTTPS_CERT_FILE cannot be read, see above.'
+  cp "$HTTPS_KEY_FILE" "$TMP/key.pem" || die 'HTTPS_KEY_FILE cannot be read, see above.'
+  docker run --rm --network none --user root --entrypoint node --env HTTPS_DOMAINS --env HTTPS_CERT_FILE --env HTTPS_KEY_FILE \
+    --volume "$TMP:/run" --volume "$TMP:/certificates" "$(base_images | sed -n 's/^NODE_IMAGE //p')" /run/certificate.ts > "$TMP/check" 2>&1 ||
+    die "$(tail -n 1 "$TMP/check")"
+}
+
 [ $# = 0 ] || die 'swarm deploy takes no arguments: .env has its settings.'
 DEPLOY=$(date -u +%Y%m%dT%H%M%SZ)
 export DEPLOY
@@ -41,6 +51,12 @@ if [ -z "$SWARM_REDIS_URL_FILE" ]; then files="$files redis"; else lay external-
 # Its directory, or the file itself.
 [ ! -f "$RESET_TOKEN_FILE/token" ] || RESET_TOKEN_FILE=$RESET_TOKEN_FILE/token
 [ -z "$RESET_TOKEN_FILE" ] || lay reset-token reset-token RESET_TOKEN_FILE "$RESET_TOKEN_FILE"
+if [ -n "$HTTPS_CERT_FILE" ]; then
+  check_certificate
+  lay https certificate HTTPS_CERT_FILE "$TMP/site.pem"
+elif [ -n "$HTTPS_DOMAINS" ]; then
+  die 'HTTPS_DOMAINS is set, and a Swarm asks no authority: name a certificate in HTTPS_CERT_FILE and HTTPS_KEY_FILE, docs/swarm.md.'
+fi
 case "$SWARM_ENCRYPTION" in
 on) files="$files encryption" ;;
 off) ;;

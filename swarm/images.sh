@@ -13,6 +13,9 @@ named() {
 hand_out() {
   if [ -n "$SWARM_REGISTRY" ]; then
     for _image; do docker push --quiet "$_image" > /dev/null || return 1; done
+    for _at in $REACHED; do
+      for _image; do at "$_at" pull --quiet "$_image" > /dev/null || return 1; done
+    done
     return 0
   fi
   for _at in $REACHED; do
@@ -26,9 +29,10 @@ hand_out() {
 
 # Removes former images. Those that a container still has, as the one before an update, Docker refuses to remove. Usage: remove_former_images IMAGE...
 remove_former_images() {
-  for _at in $REACHED; do
+  # The first is this machine's own engine, which has built them, and where Compose knows the newest by `latest`.
+  for _at in '' $REACHED; do
     for _image; do
-      at "$_at" image ls --format '{{.Repository}}:{{.Tag}}' "${_image%:*}" | grep -vxF "$_image" |
+      at "$_at" image ls --format '{{.Repository}}:{{.Tag}}' "${_image%:*}" | grep -vxF -e "$_image" -e "${_image%:*}:latest" |
         while read -r _former; do at "$_at" image rm "$_former" > /dev/null 2>&1 || true; done
     done
   done

@@ -27,7 +27,7 @@ const VARIABLES = [
   ...['POSTGRES_PASSWORD', 'WEB_PASSWORD', 'REPLICATION_PASSWORD', 'DATABASE_URL', 'REDIS_URL'].map(
     (name) => `${name}_SECRET`,
   ),
-  ...['AUTHORITY_SECRET', 'RESET_TOKEN_SECRET'],
+  ...['AUTHORITY_SECRET', 'CERTIFICATE_SECRET', 'RESET_TOKEN_SECRET'],
 ];
 
 function composed(input: string, env: NodeJS.ProcessEnv, ...files: string[]): Stack {
@@ -148,6 +148,7 @@ describe('the stack for a Swarm', () => {
     ['one Postgres', ['redis', 'single-postgres']],
     ['stores elsewhere', ['external-postgres', 'external-redis', 'authority']],
     ['a token for resets', ['redis', 'postgres', 'reset-token']],
+    ['HTTPS', ['redis', 'postgres', 'https']],
   ])('is taken by Swarm with %s, encrypted or not', (_what, files) => {
     for (const encryption of [[], ['encryption']]) {
       const { services, networks } = stack('docker-stack', ...files, ...encryption);

@@ -95,7 +95,7 @@ export async function startPgBouncer(postgres: Store, prepared: number): Promise
 }
 
 /** Builds an image of what the stack may meet in the world: test/support/foreign. */
-export function foreign(target: 'valkey' | 'pgbouncer' | 'pebble' | 'testssl'): string {
+export function foreign(target: 'valkey' | 'pgbouncer' | 'pebble' | 'registry' | 'testssl'): string {
   const name = `foreign-${CHECKOUT}-${target}`;
   // Where stand-ins serve for the base images, there is one of Debian too: host/base-images.
   const standIn = process.env.REDIS_IMAGE?.startsWith('stand-in/') ? 'stand-in/debian:forky' : undefined;
@@ -119,7 +119,7 @@ export function image(variable: string, hostPort: number, port: number): Generic
   return named(name, hostPort, port);
 }
 
-function named(name: string, hostPort: number, port: number): GenericContainer {
+export function named(name: string, hostPort: number, port: number): GenericContainer {
   // A port of our own choice: one that Docker chooses is another after a restart.
   return new GenericContainer(name)
     .withExposedPorts({ container: port, host: hostPort })

@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from '../../support/faults.ts';
 import { Nodes } from '../../support/nodes.ts';
+import { pair } from '../../support/own-site.ts';
+import { startRegistry } from '../../support/registry.ts';
+import { handshake, NAME, Visitor } from '../../support/tls-client.ts';
 import { certificate, startTlsPostgres, startTlsRedis } from '../../support/tls-stores.ts';
 import { blame, FAULTS, runFault } from './faults.ts';
 
@@ -112,19 +115,22 @@ describe('a Swarm of three nodes', () => {
     expect(blame(fault, await runFault(swarm, fault))).toEqual([]);
   });
 
-  it('counts in stores elsewhere, whose certificates it verifies', async () => {
+  it('counts in stores elsewhere, by HTTPS, with images from a private registry', async () => {
     const { cert, private: key } = await certificate(swarm.here);
     const files = { 'ca.pem': cert, 'key.pem': key };
     await using redis = await startTlsRedis(files);
     await using postgres = await startTlsPostgres(files, '-c ssl=on');
-    await using directory = await mkdtempDisposable(join(tmpdir(), 'urls-'));
+    await using registry = await startRegistry(swarm.here);
+    await using directory = await mkdtempDisposable(join(tmpdir(), 'elsewhere-'));
     const write = async (name: string, content: string) => {
       await writeFile(join(directory.path, name), content);
       return join(directory.path, name);
     };
     const elsewhere = (url: string) => url.replace('localhost', swarm.here);
-    await swarm.does('down --volumes');
-    await swarm.does('deploy', {
+    const own = await pair(NAME);
+    const settings = {
+      SWARM_REGISTRY: registry.name,
+      DOCKER_CONFIG: registry.login,
       SWARM_POSTGRES: 'external',
       SWARM_DATABASE_URL_FILE: await write(
         'postgres',
@@ -132,8 +138,30 @@ describe('a Swarm of three nodes', () => {
       ),
       SWARM_REDIS_URL_FILE: await write('redis', elsewhere(redis.url)),
       SWARM_CA_FILE: await write('ca.pem', cert),
-    });
-    expect(await visit(first)).toBe(1);
+      HTTPS_DOMAINS: NAME,
+      HTTPS_CERT_FILE: await write('cert.pem', own.cert),
+      HTTPS_KEY_FILE: await write('key.pem', own.key),
+    };
+    await swarm.does('down --volumes');
+    await swarm.does('deploy', settings);
+    for (const [index, node] of swarm.nodes.entries()) {
+      using visitor = new Visitor('443', own.cert);
+      const { text } = await visitor.get('/', { host: node.port.address });
+      expect(text).toContain(` ${index + 1} time(s)`);
+    }
+    const redirect = await fetch(first, { redirect: 'manual' });
+    expect(redirect.headers.get('location')).toBe(`${first.replace('http:', 'https:')}/`);
+
+    // Another certificate is an update, and a bad one is none.
+    const renewed = await pair(NAME);
+    await write('cert.pem', renewed.cert);
+    expect((await swarm.stack('deploy', settings)).stderr).toContain('are no pair');
+    await write('key.pem', renewed.key);
+    await swarm.does('deploy', settings);
+    for (const node of swarm.nodes) {
+      const { certificate } = await handshake('443', { host: node.port.address });
+      expect(certificate?.toString().trim()).toBe(renewed.cert.trim());
+    }
     const ready = await swarm.inside('web', '/usr/local/bin/node', 'healthcheck.cjs', '/readyz');
     expect(JSON.parse(ready)).toMatchObject({
       status: 'ok',
