@@ -123,7 +123,7 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 300_000,
           maxWorkers: AT_A_TIME,
-          sequence: { groupOrder: 8 },
+          sequence: { groupOrder: 6 },
         },
       },
       {

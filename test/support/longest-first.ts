@@ -6,6 +6,7 @@ const LONG = [
   'stacks/past.test.ts',
   'stacks/restore.test.ts',
   'stacks/migrations.test.ts',
+  'swarm/swarm.test.ts',
 ];
 
 /** Begins the long files of each project first. */

@@ -137,6 +137,18 @@ export const FAULTS: Fault[] = [
     },
   },
   {
+    name: 'an update of Postgres, whose primary hands over once',
+    async work(swarm) {
+      const timeline = async () => Math.max(...(await swarm.members()).map((member) => member.timeline));
+      const before = await timeline();
+      await swarm.edit('swarm/patroni/patroni.yml', 'scope:', '# Another version.\nscope:');
+      await swarm.does('deploy');
+      const handovers = (await timeline()) - before;
+      if (handovers !== 1) throw new Error(`the primary handed over ${handovers} times`);
+      return [];
+    },
+  },
+  {
     name: 'web from 3 replicas to 9, and back to 3',
     async work(swarm) {
       for (const replicas of [9, 3]) {
