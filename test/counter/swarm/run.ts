@@ -1,7 +1,8 @@
 /** `./stack swarm test [PATTERN]`: every fault of faults.ts whose name matches, on three nodes; a table in Markdown. */
 import { markdown } from '../../support/markdown.ts';
 import { Nodes } from '../../support/nodes.ts';
-import { blame, FAULTS, runFault } from './faults.ts';
+import { blame, runFault } from './fault.ts';
+import { FAULTS } from './faults.ts';
 
 const [pattern = ''] = process.argv.slice(2);
 await using swarm = await Nodes.boot();

@@ -9,7 +9,8 @@ import { pair } from '../../support/own-site.ts';
 import { startRegistry } from '../../support/registry.ts';
 import { handshake, NAME, Visitor } from '../../support/tls-client.ts';
 import { certificate, startTlsPostgres, startTlsRedis } from '../../support/tls-stores.ts';
-import { blame, FAULTS, runFault } from './faults.ts';
+import { blame, runFault } from './fault.ts';
+import { FAULTS } from './faults.ts';
 
 const IN_EVERY_RUN = [
   'an update to an image that never gets ready',
