@@ -90,6 +90,11 @@ describe('a Swarm of three nodes', () => {
     expect(await visit(first)).toBe(counted);
   });
 
+  it('asks no authority for a certificate', async () => {
+    const { stderr } = await swarm.stack('deploy', { HTTPS_DOMAINS: NAME });
+    expect(stderr).toContain('HTTPS_DOMAINS is set, and a Swarm asks no authority');
+  });
+
   it('makes one change at a time', async () => {
     const node = await swarm.manager();
     const image = await node.docker('image', 'ls', '--quiet', `${swarm.name}-nginx`);
