@@ -41,7 +41,9 @@ export async function hangArchive(): Promise<Heal> {
   // A pipe has the name of the next segment, and no reader.
   const pipe = await postgres(`
     . /usr/local/bin/volume.sh
-    pipe=$(archive_of "$PGDATA")/$(psql -Atc 'SELECT pg_walfile_name(pg_current_wal_lsn())').gz.new
+    archive=$(archive_of "$PGDATA")
+    mkdir -p "$archive"
+    pipe=$archive/$(psql -Atc 'SELECT pg_walfile_name(pg_current_wal_lsn())').gz.new
     mkfifo "$pipe"
     psql -qAtc 'SELECT pg_switch_wal()' > /dev/null
     echo "$pipe"`);

@@ -19,12 +19,14 @@ async function prometheus<T>(path: string): Promise<T> {
   return ((await answer.json()) as { data: T }).data;
 }
 
-/** The names of the alerts that fire now. */
-export async function firing(): Promise<string[]> {
+/** The names of the alerts that fire now, or are about to. */
+export async function active(...states: ('firing' | 'pending')[]): Promise<string[]> {
   const { alerts } = await prometheus<{ alerts: { state: string; labels: Record<string, string> }[] }>(
     'alerts',
   );
-  return alerts.filter(({ state }) => state === 'firing').map(({ labels }) => labels.alertname ?? '');
+  return alerts
+    .filter(({ state }) => states.some((each) => each === state))
+    .map(({ labels }) => labels.alertname ?? '');
 }
 
 /** The names of the alerts that Alertmanager has sent, and whose end it has not: those of the status page. */

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../../support/this-checkout.ts';
-import { overlaidImages } from './images.ts';
+import { overlaid } from './overlaid.ts';
 import { type Case, FIRES, SILENT } from './rules.ts';
 
 const run = promisify(execFile);
@@ -30,7 +30,7 @@ async function promtool(cases: { case: Case; fires: boolean }[]): Promise<string
   const child = run('docker', [
     ...container,
     ...rules,
-    overlaidImages().PROMETHEUS_IMAGE,
+    overlaid()['x-base-images'].PROMETHEUS_IMAGE,
     'test',
     'rules',
     '/dev/stdin',
