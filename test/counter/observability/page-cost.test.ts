@@ -33,7 +33,7 @@ it('is light', async ({ annotate }) => {
 });
 
 it('paints its headings while its script is on its way', async () => {
-  const page = await viewer.page.context().newPage();
+  const { page } = viewer;
   const held = Promise.withResolvers<void>();
   await page.route('**/page.js', (route) => held.promise.then(() => route.continue()));
   await page.goto(`${stack.address}/status`, { waitUntil: 'commit' });
@@ -43,7 +43,6 @@ it('paints its headings while its script is on its way', async () => {
   expect(await page.locator('h2').allInnerTexts()).toContain('Replicas');
   held.resolve();
   await page.locator('#replicas li').first().waitFor();
-  await page.close();
 });
 
 it('twenty open pages cost less than one percent of a processor', async ({ annotate }) => {
