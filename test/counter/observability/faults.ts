@@ -7,7 +7,7 @@ import { createServer } from 'node:tls';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { generate } from 'selfsigned';
-import { crash, type Heal, pause, until } from '../../support/faults.ts';
+import { crash, cutBetween, type Heal, pause, together, until } from '../../support/faults.ts';
 import { docker, inspect } from '../../support/stack.ts';
 import { container, settings, stack } from './observed.ts';
 
@@ -22,26 +22,33 @@ export async function fillDisk(): Promise<Heal> {
   return async () => void (await filler('rm /data/filler'));
 }
 
+const postgres = (script: string) => stack.compose('exec', '-T', 'postgres', 'sh', '-euc', script);
+
 /** The archive takes nothing. */
 export async function closeArchive(): Promise<Heal> {
-  const archive = (mode: string) =>
-    stack.compose(
-      'exec',
-      '-T',
-      'postgres',
-      'find',
-      '/archive',
-      '-type',
-      'd',
-      '-exec',
-      'chmod',
-      mode,
-      '{}',
-      ';',
-    );
+  const archive = (mode: string) => postgres(`find /archive -type d -exec chmod ${mode} {} +`);
   await archive('0500');
   await stack.sql('SELECT pg_switch_wal()');
-  return async () => void (await archive('0755'));
+  return async () => {
+    await archive('0755');
+    // Otherwise it tries again within a minute.
+    await stack.sql('SELECT pg_switch_wal()');
+  };
+}
+
+/** A write to the archive does not come to its end, as with a server of files that is silent. */
+export async function hangArchive(): Promise<Heal> {
+  // A pipe has the name of the next segment, and no reader.
+  const pipe = await postgres(`
+    . /usr/local/bin/volume.sh
+    archive=$(archive_of "$PGDATA")
+    mkdir -p "$archive"
+    pipe=$archive/$(psql -Atc 'SELECT pg_walfile_name(pg_current_wal_lsn())').gz.new
+    mkfifo "$pipe"
+    psql -qAtc 'SELECT pg_switch_wal()' > /dev/null
+    echo "$pipe"`);
+  // What has hung fails, and the next attempt finds no pipe.
+  return async () => void (await postgres(`{ rm ${pipe.trim()}; cat; } < ${pipe.trim()} > /dev/null`));
 }
 
 /** The newest backup becomes one of a day and a half ago. */
@@ -59,7 +66,7 @@ export async function takeConnections(): Promise<Heal> {
   const password = await stack.compose('exec', '-T', 'postgres', 'cat', '/run/secrets/postgres/password');
   const host = await stack.on('back', 'postgres');
   const clients = Array.from(
-    { length: 75 },
+    { length: 80 },
     () =>
       new Client({ host, user: 'linode', database: 'linode', password: password.trim(), keepAlive: true }),
   );
@@ -70,7 +77,7 @@ export async function takeConnections(): Promise<Heal> {
   };
 }
 
-/** A server whose certificate has a quarter of its lifetime left, and gets another one. */
+/** A server whose certificate has a fifth of its lifetime left, and gets another one. */
 export async function expire(): Promise<Heal> {
   const make = async (hoursAgo: number, hoursLeft: number) => {
     const { cert, private: key } = await generate([{ name: 'commonName', value: 'certificate.test' }], {
@@ -79,7 +86,7 @@ export async function expire(): Promise<Heal> {
     });
     return { cert, key };
   };
-  const server = createServer(await make(72, 24), (socket) => socket.on('error', () => {}).end());
+  const server = createServer(await make(80, 20), (socket) => socket.on('error', () => {}).end());
   server.on('tlsClientError', () => {});
   await new Promise<void>((resolve) => server.listen(Number(settings.CERTIFICATE_PORT), resolve));
   server.unref();
@@ -117,6 +124,12 @@ export async function stop(service: string): Promise<Heal> {
   const id = (await stack.containers(service)).at(-1) ?? '';
   await docker('stop', id);
   return async () => void (await docker('start', id));
+}
+
+/** One replica reaches neither Redis nor Postgres. The rest of its network is as it was. */
+export async function cutOff(): Promise<Heal> {
+  const id = await container('web');
+  return together(cutBetween(id, await container('redis')), cutBetween(id, await container('postgres')));
 }
 
 export const pauseService = async (service: string): Promise<Heal> => pause(await container(service));

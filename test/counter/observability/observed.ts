@@ -1,5 +1,6 @@
 /** The stack of this suite, and how its alerts are read. */
 import { inject } from 'vitest';
+import type { Snapshot } from '../../../web/src/counter/status/snapshot.ts';
 import { Stack } from '../../support/stack.ts';
 import { FILES } from './setup.ts';
 
@@ -18,12 +19,27 @@ async function prometheus<T>(path: string): Promise<T> {
   return ((await answer.json()) as { data: T }).data;
 }
 
-/** The names of the alerts that fire now. */
-export async function firing(): Promise<string[]> {
+/** The names of the alerts that fire now, or are about to. */
+export async function active(...states: ('firing' | 'pending')[]): Promise<string[]> {
   const { alerts } = await prometheus<{ alerts: { state: string; labels: Record<string, string> }[] }>(
     'alerts',
   );
-  return alerts.filter(({ state }) => state === 'firing').map(({ labels }) => labels.alertname ?? '');
+  return alerts
+    .filter(({ state }) => states.some((each) => each === state))
+    .map(({ labels }) => labels.alertname ?? '');
+}
+
+/** The names of the alerts that Alertmanager has sent, and whose end it has not: those of the status page. */
+export async function told(): Promise<string[]> {
+  const answer = await fetch(`${stack.address}/status/events`, { signal: AbortSignal.timeout(5000) });
+  let text = '';
+  // A stream without an end: what is said first is enough.
+  for await (const piece of (answer.body ?? new ReadableStream()).pipeThrough(new TextDecoderStream())) {
+    text += piece;
+    const now = /^event: now\ndata: (.*)\n\n/m.exec(text)?.[1];
+    if (now) return (JSON.parse(now) as Snapshot).alerts.map(({ name }) => name);
+  }
+  throw new Error('the status page says nothing');
 }
 
 /** Has Prometheus asked each of these, three replicas included? What it never saw cannot rise. */

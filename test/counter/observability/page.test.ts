@@ -1,8 +1,7 @@
 /** The status page, read in a browser while what it shows is broken. */
-import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { crash, pause, until } from '../../support/faults.ts';
-import { docker, inspect } from '../../support/stack.ts';
+import { docker } from '../../support/stack.ts';
 import { Viewer } from './browser.ts';
 import { container, settings, stack, Visitors } from './observed.ts';
 
@@ -34,7 +33,7 @@ async function seconds(since: number, read: () => Promise<string>, text: string 
   return ((performance.now() - since) / 1000).toFixed(1);
 }
 
-it('shows each replica, the count as it grows, the services and a chart', async ({ annotate }) => {
+it('shows each replica, the count as it grows, the services and a chart', async () => {
   await wellAgain();
   expect(Object.values(await viewer.replicas()).filter((state) => state === 'ok')).toHaveLength(3);
   const before = Number((await viewer.text('#count')).replaceAll(',', ''));
@@ -44,22 +43,6 @@ it('shows each replica, the count as it grows, the services and a chart', async 
     /NGINX\s+up\s+Redis\s+up\s+gives out the numbers\s+Postgres\s+up/,
   );
   expect(await viewer.page.locator('#chart canvas').count()).toBe(1);
-  const timing = await viewer.page.evaluate(() => ({
-    paint: performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0,
-    bytes: performance
-      .getEntriesByType('resource')
-      .concat(performance.getEntriesByType('navigation'))
-      .reduce(
-        (sum, entry) =>
-          sum + (entry.name.endsWith('/events') ? 0 : (entry as PerformanceResourceTiming).encodedBodySize),
-        0,
-      ),
-  }));
-  await annotate(
-    `the page weighs ${timing.bytes} bytes, its first paint comes after ${timing.paint.toFixed(0)} ms`,
-    'figure',
-  );
-  expect(timing.bytes).toBeLessThan(45_000);
 });
 
 it('has no violation that axe-core finds: light, dark and on a phone', async () => {
@@ -145,7 +128,8 @@ it('marks all as old while nothing is heard, and says since when', async () => {
 it('comes back by itself when the status container was replaced, or NGINX', async () => {
   for (const service of ['status', 'nginx']) {
     const id = await container(service);
-    await docker('stop', id);
+    // NGINX would wait for the stream of the page.
+    await docker('stop', '--timeout', '3', id);
     await shows(() => viewer.text('#fresh'), 'Last heard at');
     await docker('start', id);
     await wellAgain();
@@ -180,49 +164,6 @@ it('is not shown to whom the reset is refused', async () => {
   for (const path of ['/metrics', '/alerts', '/deploys/done']) {
     expect([path, (await fetch(stack.address + path)).status]).toEqual([path, 404]);
   }
-});
-
-it('twenty open pages cost less than one percent of a processor', async ({ annotate }) => {
-  const id = await container('status');
-  const pid = await inspect(id, '{{.State.Pid}}');
-  /** What its processes have used, in seconds. */
-  const used = async () => {
-    const { stdout } = await docker('top', id, '-eo', 'pid');
-    const pids = stdout
-      .trim()
-      .split('\n')
-      .slice(1)
-      .map((line) => line.trim());
-    const times = pids.map(
-      async (each) => (await readFile(`/proc/${each}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? [],
-    );
-    return (await Promise.all(times)).reduce(
-      (sum, stat) => sum + (Number(stat[11]) + Number(stat[12])) / 100,
-      0,
-    );
-  };
-  expect(Number(pid)).toBeGreaterThan(0);
-  const over = async (ms: number) => {
-    const before = await used();
-    await new Promise((resolve) => setTimeout(resolve, ms));
-    return ((await used()) - before) / (ms / 1000);
-  };
-  const idle = await over(10_000);
-  const streams = new AbortController();
-  for (let i = 0; i < 20; i++) {
-    fetch(`${stack.address}/status/events`, { signal: streams.signal })
-      .then((response) => response.body?.pipeTo(new WritableStream()))
-      .catch(() => {});
-  }
-  await new Promise((resolve) => setTimeout(resolve, 1000));
-  const open = await over(10_000);
-  streams.abort();
-  await annotate(
-    `status takes ${(idle * 100).toFixed(1)} % of a processor, with 20 more pages ${(open * 100).toFixed(1)} %`,
-    'figure',
-  );
-  // Measured: below 1. What is not to come is a storm.
-  expect(open - idle).toBeLessThan(0.05);
 });
 
 it('has made Chromium complain of nothing', () => expect(viewer.complaints).toEqual([]));

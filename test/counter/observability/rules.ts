@@ -25,6 +25,12 @@ function replicas(of: Partial<Record<(typeof STATUSES)[number] | 'silent', numbe
   return series;
 }
 
+/** Three replicas; whether the first of them cannot count. */
+const recovering = (unavailable: string): Series => ({
+  ...replicas({ unavailable: 3 }),
+  'app_status{job="web",instance="0",status="unavailable"}': unavailable,
+});
+
 const WANTED = { stack_replicas_wanted: always(3) };
 const deploys = (done: string, back: string) => ({
   'stack_deploy_timestamp_seconds{end="done"}': done,
@@ -63,6 +69,7 @@ export const FIRES: Case[] = [
   ['CannotCount', 'no replica can count', replicas({ unavailable: 3 }), '30s'],
   ['CannotCount', 'no replica answers', replicas({ silent: 3 }), '30s'],
   ['CannotCount', 'Docker lists no replica', {}, '30s'],
+  ['CannotCount', 'the first of them counts again since 10 s', recovering('1+0x6 0+0x40'), '45s'],
   ['Degraded', 'Postgres gives out the numbers', replicas({ degraded: 3 }), '35s'],
   [
     'BreakerOpen',
@@ -71,7 +78,14 @@ export const FIRES: Case[] = [
     '50s',
   ],
   ['PendingHigh', 'more than half of the bound are pending', pending(2500), '5s'],
-  ['ReplicasMissing', 'two of three answer', { ...replicas({ ok: 2, silent: 1 }), ...WANTED }, '25s'],
+  ['ReplicasMissing', 'two of three answer', { ...replicas({ ok: 2, silent: 1 }), ...WANTED }, '35s'],
+  [
+    'ReplicasMissing',
+    'one of three cannot count',
+    { ...replicas({ ok: 2, unavailable: 1 }), ...WANTED },
+    '35s',
+  ],
+  ['ReplicasMissing', 'none answers', { ...replicas({ silent: 3 }), ...WANTED }, '35s'],
   [
     'ReplicasRestarting',
     'one was started three times',
@@ -88,11 +102,11 @@ export const FIRES: Case[] = [
   ['EdgeDown', 'NGINX does not answer', { stack_edge_up: '1 0+0x20' }, '20s'],
   ['EdgeErrors', 'one in fifty of many fails', edge('0+490x40', '0+10x40'), '2m'],
   ['Latency', 'one in ten is slow', durations(90, 10), '90s'],
-  ['CertificateExpiring', 'a quarter of the lifetime is left', certificate(-300, 160), '1m'],
+  ['CertificateExpiring', 'a fifth of the lifetime is left', certificate(-300, 160), '1m'],
   ['CertificateExpiring', 'it has expired', certificate(-300, 30), '1m'],
   ['PostgresConnections', '85 of 100 are taken', connections(85), '20s'],
   ['DiskFilling', '9 % are free', disk(9), '20s'],
-  ['ArchiveFailing', 'failures rise', { pg_stat_archiver_failed_count: '3 3 4 5+0x40' }, '1m'],
+  ['ArchiveFailing', 'a segment waits and waits', { pg_archive_waiting_seconds: '0 0+5x40' }, '90s'],
   // These begin in 1970, and so does a backup that is not there.
   ['BackupOld', 'it is of 28 h ago', { stack_backup_timestamp_seconds: always(-28 * 3600) }, '1m'],
   ['MonitoringDown', 'an exporter does not answer', { 'up{job="postgres"}': '1 0+0x20' }, '30s'],
@@ -101,6 +115,7 @@ export const FIRES: Case[] = [
 
 export const SILENT: Case[] = [
   ['CannotCount', 'one of three cannot', replicas({ ok: 2, unavailable: 1 }), '10m'],
+  ['CannotCount', 'the first of them counts again since 20 s', recovering('1+0x6 0+0x40'), '55s'],
   ['CannotCount', 'no replica can, since 10 s', replicas({ unavailable: 3 }), '10s'],
   ['Degraded', 'all is well', replicas({ ok: 3 }), '10m'],
   [
@@ -112,7 +127,14 @@ export const SILENT: Case[] = [
   ['BreakerOpen', 'it was open for a moment', { counter_breaker_open: '0 0 1 1 0 0 0 0 0 0 0' }, '50s'],
   ['PendingHigh', 'half of the bound are pending', pending(2000), '5s'],
   ['ReplicasMissing', 'all answer', { ...replicas({ ok: 3 }), ...WANTED }, '10m'],
-  ['ReplicasMissing', 'one is replaced', { ...replicas({ ok: 2, silent: 1 }), ...WANTED }, '15s'],
+  ['ReplicasMissing', 'all count without Redis', { ...replicas({ degraded: 3 }), ...WANTED }, '10m'],
+  ['ReplicasMissing', 'one is replaced', { ...replicas({ ok: 2, silent: 1 }), ...WANTED }, '25s'],
+  [
+    'ReplicasMissing',
+    'one could not count for 25 s',
+    { ...replicas({ ok: 2, unavailable: 1 }), ...WANTED },
+    '25s',
+  ],
   ['ReplicasMissing', 'a deploy runs twice as many', { ...replicas({ ok: 6 }), ...WANTED }, '10m'],
   [
     'ReplicasRestarting',
@@ -128,12 +150,19 @@ export const SILENT: Case[] = [
   ['Latency', 'one in fifty is slow', durations(98, 2), '90s'],
   ['Latency', 'all of a few are slow', durations(0, 1), '90s'],
   ['Latency', 'one in ten has been slow for 5 s', durations(90, 10), '10s'],
-  ['CertificateExpiring', 'half of the lifetime is left', certificate(-300, 420), '1m'],
+  ['CertificateExpiring', 'its renewal is due since an hour', certificate(-720 * 3600, 321 * 3600), '1m'],
   ['PostgresConnections', 'nine replicas are deployed', connections(76), '90s'],
   ['PostgresConnections', '85 of 100 are taken since 5 s', connections(85), '5s'],
   ['DiskFilling', '9 % are free since 5 s', disk(9), '5s'],
   ['DiskFilling', '11 % are free', disk(11), '90s'],
-  ['ArchiveFailing', 'it failed long ago', { pg_stat_archiver_failed_count: always(3) }, '5m'],
+  ['ArchiveFailing', 'nothing is written', { pg_archive_waiting_seconds: always(0) }, '10m'],
+  ['ArchiveFailing', 'each waits for its turn', { pg_archive_waiting_seconds: '0+5x11 0+5x11 0+5x11' }, '2m'],
+  [
+    'ArchiveFailing',
+    'Postgres was away, and goes on',
+    { pg_archive_waiting_seconds: '600 610 0+0x40' },
+    '10s',
+  ],
   ['BackupOld', 'it is of 25 h ago', { stack_backup_timestamp_seconds: always(-25 * 3600) }, '1m'],
   ['MonitoringDown', 'a replica is gone: another alert says so', { 'up{job="web"}': '1 0+0x20' }, '30s'],
   ['MonitoringDown', 'an exporter was slow once', { 'up{job="postgres"}': '1 0 1+0x20' }, '5s'],
