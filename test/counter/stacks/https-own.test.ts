@@ -5,6 +5,7 @@ import { OwnSite, pair } from '../../support/own-site.ts';
 import type { Stack } from '../../support/stack.ts';
 import { handshake, NAME } from '../../support/tls-client.ts';
 import { handshakes } from './https-own/handshakes.ts';
+import { proxies } from './https-own/proxies.ts';
 import { requests } from './https-own/requests.ts';
 
 let site: OwnSite;
@@ -64,3 +65,4 @@ describe('a certificate of your own', () => {
 
 handshakes(() => site);
 requests(() => site);
+proxies(() => site);
