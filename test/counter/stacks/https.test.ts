@@ -20,8 +20,10 @@ afterAll(() => site[Symbol.asyncDispose]());
 
 it('is there after ./stack up, with a certificate that the authority signed', async ({ annotate }) => {
   const started = performance.now();
-  await site.stack.up();
+  const says = await site.stack.up();
   const up = performance.now();
+  expect(says).toContain(`curl https://${NAME}:${site.settings.HTTPS_PORT} `);
+  expect(says).toContain('may take a minute: ./stack logs acme');
   const certificate = await site.serves(({ issuer }) => issuer.includes('Pebble'));
   const seconds = (ms: number) => (ms / 1000).toFixed(1);
   await annotate(
