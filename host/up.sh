@@ -64,15 +64,20 @@ if ! [ -e "$log.ok" ]; then
   die 'the stack did not start: see above, and ./stack logs'
 fi
 await_ready
+site=http://$(address 8080) try=$(address 8080) files=$(setting COMPOSE_FILE)
+case "$files" in
+*https.yml*)
+  # Under the first name that its certificate is for.
+  name=$(setting HTTPS_DOMAINS | sed 's/,.*//')
+  site=https://$(address 8443 | sed "s/^localhost/${name:-localhost}/") try=$site
+  ;;
+esac
 say "
-The stack is up at http://$(address 8080). Try:
-  curl $(address 8080)        see what it answers
+The stack is up at $site. Try:
+  curl $try        see what it answers
   ./stack logs                see what every service says
   ./stack down                stop; the data stays (./stack down --volumes forgets it)"
-case "${COMPOSE_FILE:-}" in
-*https-acme*) say "It has HTTPS, and sends all others there: $(setting HTTPS_DOMAINS). Its first certificate may take a minute: ./stack logs acme" ;;
-*https-own*) say "It has HTTPS at https://$(address 8443), and sends all others there." ;;
-esac
+case "$files" in *https-acme*) say 'Its first certificate may take a minute: ./stack logs acme' ;; esac
 stand_ins=$(stand_ins)
 [ -z "$stand_ins" ] ||
   say "It runs on stand-ins for official images. To pull those, remove from .env, and call ./stack up: $stand_ins"

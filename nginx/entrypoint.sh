@@ -66,6 +66,11 @@ if [ -n "${HTTPS_PORT:-}" ]; then
     echo 'include /etc/nginx/https.conf;'
   } > /tmp/https.conf
   echo 'include /etc/nginx/https-server.conf;' > /tmp/https-server.conf
+  # Before a deploy. Port 80 would send visitors to 443, which has nothing to show.
+  if [ "${1:-}" = -t ] && [ ! -s /certificates/site.pem ]; then
+    echo 'there is no certificate yet: ./stack up gets one.'
+    exit 1
+  fi
 fi
 
 # Usage: geo SOURCE NAME ADDRESS...

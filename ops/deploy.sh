@@ -22,7 +22,7 @@ fail() { die "the deploy failed: $*"; }
 build() {
   step 'Building'
   host/build.sh web nginx migrate || fail 'the build, see above.'
-  docker compose run --rm --no-deps --no-TTY nginx -t 2> "$TMP/nginx" || fail "NGINX refuses its configuration: $(cat "$TMP/nginx")"
+  docker compose run --rm --no-deps --no-TTY nginx -t > "$TMP/nginx" 2>&1 || fail "NGINX refuses its configuration: $(cat "$TMP/nginx")"
   step 'Migrating'
   # Visitors wait for what a migration locks, and give up after 5 s.
   docker compose run --rm --no-deps --no-TTY --env "MIGRATE_LOCK_TIMEOUT=${MIGRATE_LOCK_TIMEOUT:-2s}" \

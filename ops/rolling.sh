@@ -126,7 +126,9 @@ go_back() {
     _image=$(journal "image.$service")
     [ -z "$_image" ] || docker tag "$_image" "$PROJECT-$service"
   done
-  [ -z "$(outdated nginx)" ] || docker compose up --detach --no-build --no-deps nginx
+  # Not for its settings, which are those of now: they may ask for a certificate that is not there.
+  [ "$(field '{{.Image}}' "$(running nginx)" 2> /dev/null)" = "$(journal image.nginx)" ] ||
+    docker compose up --detach --no-build --no-deps nginx
   docker rm "$JOURNAL" > /dev/null
   tell back
   say 'What ran before serves again.'

@@ -30,6 +30,23 @@ it('takes a replica for worse that was started again', async () => {
   expect(await watched(`${again}; watch 4 a || echo "$cause"`)).toBe('a new replica crashed: last words');
 });
 
+it('sees what replicas answered, and what failed: not what NGINX itself answers, such as redirects to HTTPS', async () => {
+  const line = (status: number, seconds: number, upstream = '', uri = '/') =>
+    JSON.stringify({ uri, status, seconds, upstream });
+  const log = [
+    ...Array(50).fill(line(308, 0)),
+    ...Array(9).fill(line(200, 0.004, '10.0.0.1:8000')),
+    line(200, 0.009, '10.0.0.2:8000, 10.0.0.1:8000'),
+    line(503, 0.5, '10.0.0.1:8000 : 10.0.0.2:8000'),
+    line(503, 0.001),
+    line(200, 0.001, '10.0.0.1:8000', '/health?1'),
+  ];
+  const sample = async (of: string) =>
+    (await watched(`printf '%s\\n' '${log.join("' '")}' | awk -v of='${of}' -f ops/edge.awk`)).split(' ');
+  expect(await sample('')).toEqual(['12', '2', '4', '500']);
+  expect(await sample('10.0.0.1')).toEqual(['10', '0', '4', '9']);
+});
+
 it.each([
   ['three of a hundred that fail, where none did', '1000 0 5 5 100 3 5 5', 1],
   ['two that fail', '1000 0 5 5 20 2 5 5', 0],

@@ -3,18 +3,18 @@
  * of its log, so that a test can count how often each was carried out, also by a replica that died of it.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Is this the first replica that gets the request? They share a directory. */
-function isFirst(id: string): boolean {
+/** Is this the replica that got the request first? They share a directory. */
+function gotFirst(id: string): boolean {
   try {
-    mkdirSync(`/shared/${id}`);
+    writeFileSync(`/shared/${id}`, hostname(), { flag: 'wx' });
     return true;
   } catch {
-    return false;
+    return readFileSync(`/shared/${id}`, 'utf8') === hostname();
   }
 }
 
@@ -27,7 +27,10 @@ async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> 
     bytes += piece.length;
   }
   console.log(`${req.headers['x-request-id']} ${req.method} ${bytes}`);
-  const dies = searchParams.has('die') && isFirst(`${req.headers['x-request-id']}`);
+  const id = `${req.headers['x-request-id']}`;
+  // As one that dies, and listens yet.
+  if (searchParams.has('hang-up') && gotFirst(id)) return void req.socket.destroy();
+  const dies = searchParams.has('die') && gotFirst(id);
   if (dies || searchParams.has('die-each')) {
     // Docker may not take in a line of a container that ends at once.
     await sleep(Number(searchParams.get('die') ?? searchParams.get('die-each')));

@@ -128,6 +128,18 @@ describe('a request', () => {
     await vi.waitFor(async () => expect(await executions(id)).toBe(2), 10_000);
   });
 
+  it.each(SAFE)('%s that meets its dying replica a second time is answered by another', async (method) => {
+    const upstreams = async (id: string | null) =>
+      new RegExp(`"${id}".*"upstream":"(.*?)"`).exec((await docker('logs', `${NAME}-nginx`)).stdout)?.[1];
+    let met = false;
+    while (!met) {
+      const { response, id } = await send(method, '/?hang-up');
+      expect(response.status).toBe(200);
+      await until(async () => (await upstreams(id)) !== undefined);
+      met = /^(\S+) : \1 :/.test(`${await upstreams(id)}`);
+    }
+  });
+
   it.each([...UNSAFE, ...SAFE])(
     '%s that takes longer than the time-out of its location is carried out once',
     async (method) => {

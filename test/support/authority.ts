@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { foreign } from './containers.ts';
 import { until } from './faults.ts';
-import { Stack } from './stack.ts';
+import { attempt, docker, Stack } from './stack.ts';
 import { CHECKOUT, freePort } from './this-checkout.ts';
 import { handshake, NAME } from './tls-client.ts';
 import { certificate } from './tls-stores.ts';
@@ -28,6 +28,11 @@ const PEBBLE = {
     Object.entries(PROFILES).map(([name, validityPeriod]) => [name, { description: name, validityPeriod }]),
   ),
 };
+
+async function configure(directory: string, settings: object): Promise<void> {
+  const pebble = { ...PEBBLE, ...settings };
+  await writeFile(join(directory, 'pebble.json'), JSON.stringify({ pebble }), { mode: 0o644 });
+}
 
 /** The settings of .env, which a test may change before it calls up(). */
 export interface Settings extends NodeJS.ProcessEnv {
@@ -55,7 +60,7 @@ export class SignedSite implements AsyncDisposable {
     await chmod(directory, 0o755);
     await writeFile(join(directory, 'cert.pem'), own.cert, { mode: 0o644 });
     await writeFile(join(directory, 'key.pem'), own.private, { mode: 0o644 });
-    await writeFile(join(directory, 'pebble.json'), JSON.stringify({ pebble: PEBBLE }), { mode: 0o644 });
+    await configure(directory, {});
     const standIn = process.env.NGINX_IMAGE?.startsWith('stand-in/') ? { LEGO_IMAGE: 'stand-in/lego' } : {};
     const settings: Settings = {
       HTTPS_PORT: String(await freePort()),
@@ -81,6 +86,36 @@ export class SignedSite implements AsyncDisposable {
     return certificate;
   }
 
+  /** Changes settings of .env, and replaces acme alone, as ./stack up does too. */
+  async change(settings: Partial<Settings>): Promise<void> {
+    Object.assign(this.settings, settings);
+    await this.stack.compose('up', '--detach', '--no-build', '--no-deps', 'acme');
+  }
+
+  /** The container of acme. */
+  async acme(): Promise<string> {
+    return (await this.stack.containers('acme'))[0] ?? '';
+  }
+
+  /** What a command writes in the volume of certificates. */
+  async inVolume(command: string): Promise<string> {
+    return (await docker('exec', await this.acme(), 'sh', '-c', command)).stdout.trim();
+  }
+
+  /** Until acme is healthy, or is not, as its health check says at this moment. */
+  async isHealthy(wanted = true): Promise<void> {
+    const healthy = async () =>
+      (await attempt('docker', 'exec', await this.acme(), 'test', '-e', '/tmp/fresh')).code === 0;
+    await until(async () => (await healthy()) === wanted, 90_000);
+  }
+
+  /** Until NGINX serves a certificate of the authority that is not the one before. */
+  async renewed(before: X509Certificate): Promise<X509Certificate> {
+    return this.serves(
+      ({ serialNumber, issuer }) => serialNumber !== before.serialNumber && issuer.includes('Pebble'),
+    );
+  }
+
   /** Until NGINX serves a certificate that is as this says. */
   async serves(
     wanted: (certificate: X509Certificate) => boolean,
@@ -103,6 +138,12 @@ export class SignedSite implements AsyncDisposable {
       '/set-renewal-info/',
       JSON.stringify({ certificate: certificate.toString(), ariResponse }),
     );
+  }
+
+  /** The authority starts anew, and takes those alone that have an account with it: keys by their names. */
+  async takeOnly(externalAccountMACKeys: Record<string, string>): Promise<void> {
+    await configure(this.#directory, { externalAccountBindingRequired: true, externalAccountMACKeys });
+    await this.stack.compose('restart', 'authority');
   }
 
   async #manage(path: string, body?: string): Promise<string> {

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { generate } from 'selfsigned';
 import { Stack } from './stack.ts';
 import { CHECKOUT, freePort } from './this-checkout.ts';
-import { NAME } from './tls-client.ts';
+import { NAME, Visitor } from './tls-client.ts';
 
 const run = promisify(execFile);
 const DAY_MS = 86_400_000;
@@ -35,6 +35,8 @@ export class OwnSite implements AsyncDisposable {
   /** Of HTTPS, on this machine. */
   readonly port: string;
   readonly directory: string;
+  /** In PEM, as it was written last. */
+  certificate = '';
 
   private constructor(stack: Stack, port: string, directory: string) {
     this.stack = stack;
@@ -59,9 +61,15 @@ export class OwnSite implements AsyncDisposable {
     return site;
   }
 
+  /** One that believes the certificate. */
+  visitor(): Visitor {
+    return new Visitor(this.port, this.certificate);
+  }
+
   /** Where the settings find it; the key as certbot leaves it, but another user's than root's. */
   async write({ cert, key }: Pair): Promise<void> {
     const keyFile = join(this.directory, 'key.pem');
+    this.certificate = cert;
     await writeFile(join(this.directory, 'cert.pem'), cert);
     await writeFile(keyFile, key);
     await chmod(keyFile, 0o600);

@@ -103,24 +103,23 @@ export class Stack implements AsyncDisposable {
     };
   }
 
-  async #run(command: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
-    const options = { cwd: ROOT, maxBuffer: 64 * 2 ** 20, env: { ...this.#env, ...env } };
-    return (await run(command, args, options)).stdout;
+  async #run(command: string, args: string[], env: NodeJS.ProcessEnv = {}) {
+    return run(command, args, { cwd: ROOT, maxBuffer: 64 * 2 ** 20, env: { ...this.#env, ...env } });
   }
 
   /** Runs a script of this folder on it. */
   async script(path: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
-    return this.#run(path, args, env);
+    return (await this.#run(path, args, env)).stdout;
   }
 
   /** Runs docker compose on it: what that wrote to stdout. */
   async compose(...args: string[]): Promise<string> {
-    return this.#run('docker', ['compose', ...args]);
+    return (await this.#run('docker', ['compose', ...args])).stdout;
   }
 
-  /** Brings up what is not up, as a user does: builds, starts and waits until it can count. */
-  async up(settings: NodeJS.ProcessEnv = {}): Promise<void> {
-    await this.#run('./stack', ['up'], settings);
+  /** Brings up what is not up, as a user does: builds, starts and waits until it can count. Returns what the user was told. */
+  async up(settings: NodeJS.ProcessEnv = {}): Promise<string> {
+    return (await this.#run('./stack', ['up'], settings)).stderr;
   }
 
   /** The ids of a service's containers. */

@@ -1,5 +1,6 @@
 /** Clients that visit one after the other until they are told to stop, and a record of everything they saw. */
-import { Agent, request } from 'node:http';
+import http from 'node:http';
+import https from 'node:https';
 import { Clients } from '../../support/clients.ts';
 import type { Operation } from '../checker.ts';
 
@@ -10,13 +11,16 @@ export class Load {
   readonly operations: Operation[] = [];
   /** What clients got in place of a number. */
   readonly errors: string[] = [];
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
+  readonly #protocol: typeof http | typeof https;
+  readonly #agent: http.Agent;
   readonly #address: string;
   readonly #timeoutMs: number;
   readonly #clients: Clients;
 
   constructor(address: string, clients: number, timeoutMs = TIMEOUT_MS) {
     this.#address = address;
+    this.#protocol = address.startsWith('https:') ? https : http;
+    this.#agent = new this.#protocol.Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
     this.#timeoutMs = timeoutMs;
     this.#clients = new Clients(clients, () =>
       this.#operate('visit', '/', (body) => {
@@ -68,7 +72,7 @@ export class Load {
       status: number | undefined;
       body: string;
     }>();
-    const sent = request(
+    const sent = this.#protocol.request(
       `${this.#address}${path}`,
       { agent: this.#agent, timeout: this.#timeoutMs },
       (response) => {

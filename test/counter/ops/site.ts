@@ -58,6 +58,10 @@ export class Site implements AsyncDisposable {
   get env(): NodeJS.ProcessEnv {
     return this.#env;
   }
+  /** Where visitors find it. */
+  get address(): string {
+    return this.#env.HTTPS_PORT ? `https://localhost:${this.#env.HTTPS_PORT}` : this.stack.address;
+  }
 
   /** A task of ./stack, as a terminal runs it. */
   run(...args: string[]): Task {
@@ -86,7 +90,7 @@ export class Site implements AsyncDisposable {
 
   /** Visits once: the number. */
   async visit(): Promise<number> {
-    const page = await (await fetch(this.stack.address)).text();
+    const page = await (await fetch(this.address)).text();
     return Number(/viewed (\d+)/.exec(page)?.[1] ?? Number.NaN);
   }
   /** What Postgres holds. */
@@ -125,8 +129,8 @@ export class Site implements AsyncDisposable {
 
   /** What clients see while something is done. */
   async under(name: string, work: () => Promise<void>): Promise<Result> {
-    await until(async () => (await fetch(`${this.stack.address}/resetcounter`)).ok);
-    const load = new Load(this.stack.address, CLIENTS);
+    await until(async () => (await fetch(`${this.address}/resetcounter`)).ok);
+    const load = new Load(this.address, CLIENTS);
     // A deploy compares with what was before.
     await until(() => load.sent > 1000);
     const since = performance.now();

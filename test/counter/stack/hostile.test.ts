@@ -8,7 +8,8 @@ import { describe, expect, it } from 'vitest';
 import { until } from '../../support/faults.ts';
 import { container, processes, stack } from '../../support/services.ts';
 import { docker, inspect, raw } from '../../support/stack.ts';
-import { get, header, TABLE, target } from './hostile-requests.ts';
+import { get, header, target } from './bytes.ts';
+import { TABLE } from './hostile-requests.ts';
 import { visit } from './visit.ts';
 
 const { port } = stack;

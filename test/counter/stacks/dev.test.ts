@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
@@ -32,6 +32,11 @@ async function edit(path: string, from: string, to: string): Promise<void> {
 
 beforeAll(async () => {
   checkout = await Checkout.copy();
+  // A site's own settings, which would lay more over the stack.
+  await appendFile(
+    join(checkout.path, '.env'),
+    '\nHTTPS_DOMAINS=site.test\nHTTPS_CERT_FILE=./cert.pem\nOBSERVABILITY=on\n',
+  );
   port = await freePort();
   stack = spawn('./stack', ['dev'], {
     cwd: checkout.path,
@@ -62,6 +67,15 @@ afterAll(async () => {
     env: settings(),
   });
   await checkout[Symbol.asyncDispose]();
+});
+
+it('it runs what is developed alone, without HTTPS and metrics that .env asks for', async () => {
+  const { stdout } = await run('docker', [
+    ...['ps', '--filter', `label=com.docker.compose.project=${settings().COMPOSE_PROJECT_NAME}`],
+    ...['--format', '{{.Label "com.docker.compose.service"}}'],
+  ]);
+  expect(stdout.trim().split('\n').toSorted()).toEqual(['nginx', 'postgres', 'redis', 'web']);
+  expect((await fetch(`http://localhost:${port}`, { redirect: 'manual' })).status).toBe(200);
 });
 
 it('a change of the application reaches the running stack', async () => {
