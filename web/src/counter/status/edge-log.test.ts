@@ -53,6 +53,22 @@ it('counts each whole line once, and nothing from before it began', async () => 
   expect(await read('edge_request_duration_seconds_bucket{le="0.25"}')).toBeDefined();
 });
 
+it('takes no redirect for a quick answer', async () => {
+  await writeFile(file, '');
+  watch();
+  await expect
+    .poll(async () => {
+      await appendFile(file, '418 0.000\n');
+      return read('edge_requests_total{status="418"}');
+    })
+    .toBeDefined();
+  await appendFile(file, '308 0.000\n308 0.000\n201 0.001\n');
+  await counted(201, 1);
+  await counted(308, 2);
+  const teapots = Number(await read('edge_requests_total{status="418"}'));
+  expect(await read('edge_request_duration_seconds_count')).toBe(String(teapots + 1));
+});
+
 it('empties the file when it is long, and goes on', async () => {
   await writeFile(file, '');
   watch();

@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import { Counter, Histogram, type Registry } from 'prom-client';
 import { BUCKETS } from '../../metrics.ts';
 
-/** NGINX writes so often (nginx/observability.sh), and so often it is read (ms). */
+/** NGINX writes so often (nginx/observe-http.conf), and so often it is read (ms). */
 const EVERY_MS = 1000;
 /** What is read in one go (bytes): a second of 10,000 requests is 100 kB. */
 const CHUNK = 1024 * 1024;
@@ -29,7 +29,7 @@ export function watchEdge(
   });
   const durations = new Histogram({
     name: 'edge_request_duration_seconds',
-    help: 'How long NGINX took for a request, by its own clock.',
+    help: 'How long NGINX took for a request that is no redirect, by its own clock.',
     buckets: BUCKETS,
     registers,
   });
@@ -67,7 +67,8 @@ export function watchEdge(
     const [, status, seconds] = /^(\d{3}) (\d+\.\d+)$/.exec(line) ?? [];
     if (!status) return;
     requests.inc({ status });
-    durations.observe(Number(seconds));
+    // NGINX itself redirects to HTTPS, at once however slow the rest is.
+    if (!status.startsWith('3')) durations.observe(Number(seconds));
   }
 
   let failure = '';
