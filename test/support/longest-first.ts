@@ -3,6 +3,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 /** The files that take minutes. One that begins last ends alone, and a processor has nothing to do. */
 const LONG = [
   'exploration/exploration.test.ts',
+  'stacks/https.test.ts',
   'stacks/past.test.ts',
   'stacks/restore.test.ts',
   'stacks/migrations.test.ts',
