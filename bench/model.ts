@@ -93,7 +93,8 @@ export function manyMachines({ of }: Model, commitUs: number): string {
     batches.toFixed(0),
     Math.ceil((replicas * web) / batches),
     ((replicas * commitUs) / 1000).toFixed(1),
-    replicas * 3,
+    // Three at a time, and one more while one is renewed: web/src/connect-postgres.ts
+    replicas * 4,
   ]);
   const headings = ['replicas', 'visits a second', 'NGINX workers for it', 'commits a second at most'];
   return markdown(
