@@ -107,6 +107,8 @@ check_project() {
 base_images() {
   docker compose config | sed -n '/^x-base-images:$/,/^[^ ]/s/^  \([A-Z]*_IMAGE\): /\1 /p'
 }
+# One of them. Usage: base_image NODE|NGINX|REDIS|POSTGRES
+base_image() { base_images | sed -n "s/^$1_IMAGE //p"; }
 
 is_stand_in() { case "$1" in stand-in/*) ;; *) return 1 ;; esac; }
 

@@ -21,7 +21,7 @@ ensure_node() {
   if ! [ -x .cache/node/bin/node ]; then
     may_install "There is no Node here. The tests will use the one of the base image, copied to .cache/node." ||
       die 'the tests need Node 20 or newer with npm: install it, https://nodejs.org/en/download'
-    container=$(docker create "$(base_images | sed -n 's/^NODE_IMAGE //p')")
+    container=$(docker create "$(base_image NODE)")
     rm -rf .cache/node .cache/node.new
     mkdir -p .cache
     docker cp -q "$container:/usr/local" .cache/node.new || die 'Node could not be copied: see above.'

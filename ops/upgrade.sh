@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 [ $# = 1 ] || die 'upgrade takes the image of a newer major version of Postgres.'
 image=$1
-former=$(base_images | sed -n 's/^POSTGRES_IMAGE //p')
+former=$(base_image POSTGRES)
 
 # Postgres's image, and that of the migrations, on this base image. Usage: use IMAGE
 use() {

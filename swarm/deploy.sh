@@ -32,7 +32,7 @@ check_certificate() {
   cp "$HTTPS_CERT_FILE" "$TMP/cert.pem" || die 'HTTPS_CERT_FILE cannot be read, see above.'
   cp "$HTTPS_KEY_FILE" "$TMP/key.pem" || die 'HTTPS_KEY_FILE cannot be read, see above.'
   docker run --rm --network none --user root --entrypoint node --env HTTPS_DOMAINS --env HTTPS_CERT_FILE --env HTTPS_KEY_FILE \
-    --volume "$TMP:/run" --volume "$TMP:/certificates" "$(base_images | sed -n 's/^NODE_IMAGE //p')" /run/certificate.ts > "$TMP/check" 2>&1 ||
+    --volume "$TMP:/run" --volume "$TMP:/certificates" "$(base_image NODE)" /run/certificate.ts > "$TMP/check" 2>&1 ||
     die "$(tail -n 1 "$TMP/check")"
 }
 
@@ -68,7 +68,7 @@ for name in postgres web replication; do
 done
 
 step 'Building'
-base=$(base_images | sed -n 's/^POSTGRES_IMAGE //p')
+base=$(base_image POSTGRES)
 # A stand-in is of Debian, as Patroni's image needs it.
 ! is_stand_in "$base" || export SWARM_POSTGRES_IMAGE="$base"
 # Empty: none.
@@ -81,7 +81,7 @@ for service in web nginx migrate $server; do
   images="$images $image"
 done
 # A name of its own, as the others have: images of that name are removed when they are old.
-docker tag "$(base_images | sed -n 's/^REDIS_IMAGE //p')" "$PROJECT-redis"
+docker tag "$(base_image REDIS)" "$PROJECT-redis"
 REDIS=$(named "$PROJECT-redis")
 export REDIS
 step 'Handing out the images'

@@ -71,21 +71,22 @@ await_gone() {
   done
 }
 
-# Is this member of Postgres the primary? Patroni answers with 200 if it is. Usage: leads NODE CONTAINER
+# Is there a PG_CONTAINER, and is it the primary? Patroni answers with 200 if it is.
 leads() {
-  at "$1" exec "$2" curl --noproxy '*' --silent --fail --output /dev/null --max-time 3 http://127.0.0.1:8008/primary > /dev/null 2>&1
+  [ -n "${PG_CONTAINER:-}" ] && engine exec "$PG_CONTAINER" curl --noproxy '*' --silent --fail --output /dev/null --max-time 3 \
+    http://127.0.0.1:8008/primary > /dev/null 2>&1
 }
 
 # The Postgres that takes writes: PG_NODE and PG_CONTAINER. Usage: find_postgres
 find_postgres() {
   # Most often it is still the one that it was: by SSH each question takes a moment.
-  [ -z "${PG_CONTAINER:-}" ] || ! leads "$PG_NODE" "$PG_CONTAINER" || return 0
+  ! leads || return 0
   for PG_NODE in $REACHED; do
     PG_CONTAINER=$(container "$PG_NODE" postgres)
     [ -z "$PG_CONTAINER" ] || return 0
     for _member in postgres-1 postgres-2 postgres-3; do
       PG_CONTAINER=$(container "$PG_NODE" $_member)
-      [ -z "$PG_CONTAINER" ] || ! leads "$PG_NODE" "$PG_CONTAINER" || return 0
+      ! leads || return 0
     done
   done
   PG_CONTAINER=''
