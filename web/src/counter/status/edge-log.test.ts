@@ -29,6 +29,14 @@ const read = async (series: string) =>
 const watch = () => {
   stop = watchEdge(file, registry, (error) => warnings.push(error), 5);
 };
+/** Until a line is counted: what was written before the first look is left out. */
+const isWatched = () =>
+  expect
+    .poll(async () => {
+      await appendFile(file, '418 0.000\n');
+      return read('edge_requests_total{status="418"}');
+    })
+    .toBeDefined();
 /** The status 204, to know when all before was read. */
 const counted = (status: number, times: number) =>
   expect.poll(() => read(`edge_requests_total{status="${status}"}`), { timeout: 10_000 }).toBe(String(times));
@@ -38,13 +46,7 @@ it('counts each whole line once, and nothing from before it began', async () => 
   watch();
   await expect.poll(() => warnings, { timeout: 1000 }).toEqual([]);
   await appendFile(file, '204 0.002\n');
-  // What was written before the first look is left out: so look again until one is counted.
-  await expect
-    .poll(async () => {
-      await appendFile(file, '418 0.000\n');
-      return read('edge_requests_total{status="418"}');
-    })
-    .toBeDefined();
+  await isWatched();
   const before = Number((await read('edge_requests_total{status="503"}')) ?? 0);
   await appendFile(file, '503 0.25');
   await appendFile(file, '0\n503 2.500\nno line of ours\n201 0.001\n');
@@ -56,12 +58,7 @@ it('counts each whole line once, and nothing from before it began', async () => 
 it('takes no redirect for a quick answer', async () => {
   await writeFile(file, '');
   watch();
-  await expect
-    .poll(async () => {
-      await appendFile(file, '418 0.000\n');
-      return read('edge_requests_total{status="418"}');
-    })
-    .toBeDefined();
+  await isWatched();
   await appendFile(file, '308 0.000\n308 0.000\n201 0.001\n');
   await counted(201, 1);
   await counted(308, 2);
@@ -72,12 +69,7 @@ it('takes no redirect for a quick answer', async () => {
 it('empties the file when it is long, and goes on', async () => {
   await writeFile(file, '');
   watch();
-  await expect
-    .poll(async () => {
-      await appendFile(file, '418 0.000\n');
-      return read('edge_requests_total{status="418"}');
-    })
-    .toBeDefined();
+  await isWatched();
   const lines = 900_000;
   await appendFile(file, '202 0.001\n'.repeat(lines));
   await counted(202, lines);
@@ -90,11 +82,6 @@ it('says once what is wrong with the file, and reads on when it is there', async
   watch();
   await expect.poll(() => warnings.length).toBe(1);
   await writeFile(file, '');
-  await expect
-    .poll(async () => {
-      await appendFile(file, '418 0.000\n');
-      return read('edge_requests_total{status="418"}');
-    })
-    .toBeDefined();
+  await isWatched();
   expect(warnings).toHaveLength(1);
 });
