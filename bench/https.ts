@@ -1,14 +1,12 @@
 /** `npm run https:bench`: what TLS costs. Two stacks in turns, one with HTTPS: over kept connections, and with a handshake a request. */
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import { until } from '../test/support/faults.ts';
 import { markdown } from '../test/support/markdown.ts';
 import { median } from '../test/support/median.ts';
 import { OwnSite, pair } from '../test/support/own-site.ts';
 import { Stack } from '../test/support/stack.ts';
 import { NAME } from '../test/support/tls-client.ts';
+import { wrk } from './wrk.ts';
 
-const run = promisify(execFile);
 const LOADS = {
   kept: { rounds: 5, seconds: 3, options: [] },
   // NGINX keeps a closed connection in mind for a minute, and this machine has 28,000 ports to come from: no more are opened in all.
@@ -26,9 +24,7 @@ const URLS = {
 
 /** Answers a second to 64 clients. */
 async function rate(url: string, seconds: number, options: string[]): Promise<number> {
-  const load = ['--threads', '1', '--connections', '64', '--duration', `${seconds}s`, '--timeout', '10s'];
-  const { stdout } = await run('wrk', [...load, ...options, '--script', 'bench/wrk.lua', url]);
-  const answered = JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
+  const answered = await wrk(url, 64, seconds, options);
   if (answered.errors > 0) throw new Error(`${url}: ${answered.errors} errors`);
   return answered.requests / answered.seconds;
 }

@@ -5,23 +5,14 @@ import { promisify } from 'node:util';
 import { getContainerRuntimeClient } from 'testcontainers';
 import type { Stack } from '../test/support/stack.ts';
 import { path, service } from './names.ts';
+import { type Answered, wrk } from './wrk.ts';
 
 const run = promisify(execFile);
 
-export interface Sample {
+export interface Sample extends Omit<Answered, 'cpu'> {
   arm: string;
   connections: number;
   replicas: number;
-  /** Answered as they should be. */
-  requests: number;
-  /** Of the run, as the load generator measured it. */
-  seconds: number;
-  /** Answers other than 2xx and 3xx, and connections that failed. */
-  errors: number;
-  /** Latencies, in milliseconds. */
-  p50: number;
-  p99: number;
-  p999: number;
   /** Processor seconds by service, of all its containers; `wrk`; and `rest`: the kernel, the engine, anything else. */
   cpu: Record<string, number>;
   /** The largest replica of the arm in MiB: what is its own, and all that is resident, shared pages of Node included. */
@@ -43,13 +34,11 @@ export async function measure(
   seconds: number,
 ): Promise<Sample> {
   const address = await stack.on('edge', 'nginx');
-  const options = ['--threads', '1', '--connections', `${connections}`, '--duration', `${seconds}s`];
   const url = `http://${address}:8080${path(arm)}`;
   const before = await readings(stack);
-  const { stdout } = await run('wrk', [...options, '--timeout', '10s', '--script', 'bench/wrk.lua', url]);
+  const { cpu: generator, ...seen } = await wrk(url, connections, seconds);
   const after = await readings(stack);
 
-  const { cpu: generator, ...seen } = JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
   // With each INCR the original sends an EXISTS and a GET.
   const ofIncr = arm === 'original' ? 3 : 1;
   const used = (name: string) => (after.cpu[name] ?? 0) - (before.cpu[name] ?? 0);

@@ -3,9 +3,8 @@
  * replicas, in turns; and what a commit takes that waits for a standby. All nodes share this machine's processors: the ratio is
  * the price of the networks between them and of the standby, not the gain of three machines.
  */
-import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { parseArgs, promisify } from 'node:util';
+import { parseArgs } from 'node:util';
 import { markdown } from '../test/support/markdown.ts';
 import { median } from '../test/support/median.ts';
 import { Nodes } from '../test/support/nodes.ts';
@@ -13,38 +12,17 @@ import { Stack } from '../test/support/stack.ts';
 import type { Sample } from './measure.ts';
 import { manyMachines, model } from './model.ts';
 import { longer } from './report.ts';
+import { wrk } from './wrk.ts';
 
-const run = promisify(execFile);
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '4' } },
 });
 const CONNECTIONS = 66;
 
-interface Answered {
-  requests: number;
-  seconds: number;
-  errors: number;
-  p50: number;
-  p99: number;
-}
-
-async function wrk(address: string, connections: number): Promise<Answered> {
-  const options = ['--threads', '1', '--connections', `${connections}`, '--duration', `${values.seconds}s`];
-  const { stdout } = await run('wrk', [
-    ...options,
-    '--timeout',
-    '10s',
-    '--script',
-    'bench/wrk.lua',
-    `${address}/`,
-  ]);
-  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
-}
-
 /** All addresses at once, with as many connections in all. */
 async function measure(addresses: string[]): Promise<{ rate: number; p50: number; p99: number }> {
   const answered = await Promise.all(
-    addresses.map((address) => wrk(address, CONNECTIONS / addresses.length)),
+    addresses.map((address) => wrk(`${address}/`, CONNECTIONS / addresses.length, Number(values.seconds))),
   );
   const errors = answered.reduce((sum, one) => sum + one.errors, 0);
   if (errors > 0) throw new Error(`${errors} requests failed`);
