@@ -1,13 +1,14 @@
 /** A stack with HTTPS and a certificate of its own. */
 import { execFile } from 'node:child_process';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { RequestOptions } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { generate } from 'selfsigned';
 import { Stack } from './stack.ts';
 import { CHECKOUT, freePort } from './this-checkout.ts';
-import { NAME, Visitor } from './tls-client.ts';
+import { type Answer, NAME, Visitor } from './tls-client.ts';
 
 const run = promisify(execFile);
 const DAY_MS = 86_400_000;
@@ -61,9 +62,10 @@ export class OwnSite implements AsyncDisposable {
     return site;
   }
 
-  /** One that believes the certificate. */
-  visitor(): Visitor {
-    return new Visitor(this.port, this.certificate);
+  /** What a visitor gets who believes the certificate. */
+  async get(path: string, options: RequestOptions = {}): Promise<Answer> {
+    using visitor = new Visitor(this.port, this.certificate);
+    return await visitor.get(path, options);
   }
 
   /** Where the settings find it; the key as certbot leaves it, but another user's than root's. */

@@ -1,15 +1,13 @@
 /** A private image registry with TLS, which this machine's engines believe. */
-import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { Wait } from 'testcontainers';
 import { foreign, named, store } from './containers.ts';
+import { docker } from './stack.ts';
 import { freePort } from './this-checkout.ts';
 import { certificate } from './tls-stores.ts';
 
-const run = promisify(execFile);
 const USER = 'somebody:secret';
 /** bcrypt of the password, as htpasswd makes it. */
 const HTPASSWD = 'somebody:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a';
@@ -54,14 +52,8 @@ export async function startRegistry(host: string): Promise<Registry> {
     async [Symbol.asyncDispose]() {
       await running[Symbol.asyncDispose]();
       // What was pushed, by its names here.
-      const { stdout } = await run('docker', [
-        'image',
-        'ls',
-        '--format',
-        '{{.Repository}}:{{.Tag}}',
-        `${name}/*`,
-      ]);
-      await run('docker', ['image', 'rm', ...stdout.split('\n').filter(Boolean)]);
+      const { stdout } = await docker('image', 'ls', '--format', '{{.Repository}}:{{.Tag}}', `${name}/*`);
+      await docker('image', 'rm', ...stdout.split('\n').filter(Boolean));
       await rm(trusted, { recursive: true });
       await rm(login, { recursive: true });
     },

@@ -5,7 +5,7 @@ import { until } from '../../../support/faults.ts';
 import type { OwnSite } from '../../../support/own-site.ts';
 import { docker, type Stack } from '../../../support/stack.ts';
 import { LABEL } from '../../../support/this-checkout.ts';
-import type { Answer, Visitor } from '../../../support/tls-client.ts';
+import type { Answer } from '../../../support/tls-client.ts';
 
 /** In place of web, an application that answers with what it was told. */
 async function instead(stack: Stack): Promise<AsyncDisposable> {
@@ -37,17 +37,11 @@ const SENT_ON = [308, undefined];
 
 export function proxies(site: () => OwnSite): void {
   describe('what a client says of itself', () => {
-    let visitor: Visitor;
-    beforeAll(() => {
-      visitor = site().visitor();
-    });
-    afterAll(() => visitor[Symbol.dispose]());
-
     const plain = async (path: string, headers: Record<string, string> = {}) => {
       const response = await fetch(site().stack.address + path, { redirect: 'manual', headers });
       return seen({ status: response.status, text: await response.text() });
     };
-    const secure = async (headers: Record<string, string> = {}) => seen(await visitor.get('/', { headers }));
+    const secure = async (headers: Record<string, string> = {}) => seen(await site().get('/', { headers }));
     const says = (scheme: string) => ({ 'X-Forwarded-Proto': scheme, 'X-Forwarded-For': '203.0.113.7' });
 
     it('changes nothing: web is told the scheme by which it came', async () => {
@@ -72,7 +66,7 @@ export function proxies(site: () => OwnSite): void {
       ])('counts over TLS for the log and the guard: %s', async (_who, client, status) => {
         const since = new Date().toISOString();
         const headers = { Host: `localhost:${site().port}`, 'X-Forwarded-For': client };
-        expect((await visitor.get('/resetcounter', { headers })).status).toBe(status);
+        expect((await site().get('/resetcounter', { headers })).status).toBe(status);
         await until(async () => (await site().stack.logs('nginx', since)).length > 0);
         expect((await site().stack.logs('nginx', since)).at(-1)).toMatchObject({ client, status });
       });

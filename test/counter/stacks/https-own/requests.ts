@@ -1,22 +1,16 @@
 /** What NGINX makes of requests with TLS and without, well-meant and hostile. */
 import { once } from 'node:events';
 import { connect } from 'node:http2';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { until } from '../../../support/faults.ts';
 import type { OwnSite } from '../../../support/own-site.ts';
 import { raw } from '../../../support/stack.ts';
-import { connected, NAME, type Visitor } from '../../../support/tls-client.ts';
+import { connected, NAME } from '../../../support/tls-client.ts';
 import { get } from '../../stack/bytes.ts';
 import { TABLE } from '../../stack/hostile-requests.ts';
 
 export function requests(site: () => OwnSite): void {
   describe('a request', () => {
-    let visitor: Visitor;
-    beforeAll(() => {
-      visitor = site().visitor();
-    });
-    afterAll(() => visitor[Symbol.dispose]());
-
     const plain = (path: string, options: RequestInit = {}) =>
       fetch(site().stack.address + path, { redirect: 'manual', ...options });
 
@@ -31,7 +25,7 @@ export function requests(site: () => OwnSite): void {
 
     it('for the health of the application is answered on both ports', async () => {
       expect((await plain('/health')).status).toBe(200);
-      expect((await visitor.get('/health')).status).toBe(200);
+      expect((await site().get('/health')).status).toBe(200);
     });
 
     it('for a challenge that is none is not sent on', async () => {
@@ -64,13 +58,13 @@ export function requests(site: () => OwnSite): void {
     it('for a reset is let in by the address of its client, as without TLS, and logged with it', async () => {
       const since = new Date().toISOString();
       const local = { Host: `localhost:${site().port}` };
-      const reset = await visitor.get('/resetcounter', { headers: local });
+      const reset = await site().get('/resetcounter', { headers: local });
       expect(reset.status).toBe(200);
       const forged = { ...local, 'X-Forwarded-For': '8.8.8.8', 'X-Forwarded-Proto': 'http' };
-      expect((await visitor.get('/resetcounter', { headers: forged })).status).toBe(403);
+      expect((await site().get('/resetcounter', { headers: forged })).status).toBe(403);
       const foreign = { ...local, 'Sec-Fetch-Site': 'cross-site' };
-      expect((await visitor.get('/resetcounter', { headers: foreign })).status).toBe(403);
-      expect((await visitor.get('/resetcounter')).text).toContain('Forbidden');
+      expect((await site().get('/resetcounter', { headers: foreign })).status).toBe(403);
+      expect((await site().get('/resetcounter')).text).toContain('Forbidden');
       await until(async () => (await site().stack.logs('nginx', since)).length >= 4);
       const [line] = await site().stack.logs('nginx', since);
       expect(line).toMatchObject({
