@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { check, faultless, type Operation } from './checker.ts';
+import { check, faultless, type Operation, slowest } from './checker.ts';
 
 const visit = (invoked: number, completed: number, result?: number): Operation => ({
   kind: 'visit',
@@ -93,5 +93,10 @@ describe('the checker', () => {
   it('checks 200,000 operations in a moment', () => {
     const history = Array.from({ length: 200_000 }, (_, i) => visit(i, i + 64.5, i + 1));
     expect(verdict(history, history.length)).toMatchObject(clean);
+    expect(slowest(history)).toBe(64.5);
   });
+});
+
+it('the slowest of operations may be one that failed', () => {
+  expect(slowest([visit(0, 2, 1), visit(1, 9), reset(3, 4)])).toBe(8);
 });

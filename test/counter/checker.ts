@@ -48,6 +48,11 @@ interface Visit extends Operation {
   to: number;
 }
 
+/** How long the slowest answer took, or its failure (ms). Of any number of operations: Math.max takes some 100,000 arguments. */
+export function slowest(history: readonly Operation[]): number {
+  return history.reduce((most, { invoked, completed }) => Math.max(most, completed - invoked), 0);
+}
+
 /** @returns counts of what is wrong: 0 everywhere if the history keeps the promises. */
 export function check(history: readonly Operation[], durable: Durable): Verdict {
   const resets = history.filter(({ kind }) => kind === 'reset');

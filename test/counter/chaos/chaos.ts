@@ -15,7 +15,7 @@ import {
 } from '../../support/faults.ts';
 import { markdown } from '../../support/markdown.ts';
 import { docker, type Stack } from '../../support/stack.ts';
-import { check, type Verdict } from '../checker.ts';
+import { check, slowest, type Verdict } from '../checker.ts';
 import { Load } from './load.ts';
 
 export const CLIENTS = 16;
@@ -277,13 +277,12 @@ export async function runScenario(stack: Stack, scenario: Scenario): Promise<Res
   await load.stop();
 
   const after = load.operations.filter(({ completed }) => completed > injected);
-  const took = after.map(({ invoked, completed }) => completed - invoked);
   const count = await settledCount(stack);
   const durable = { count, surplus: await surplus(stack, since) };
   return {
     name: scenario.name,
     ...check(load.operations, durable),
-    slowestMs: Math.max(...took),
+    slowestMs: slowest(after),
     secondsUntilNormal: ((normalAgain(load, healed) ?? Number.NaN) - injected) / 1000,
     outageMs: healed - injected,
     errors: load.errors,

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { crash, cut, cutBetween, type Heal, pause, restart, until } from '../../support/faults.ts';
 import { Random } from '../../support/random.ts';
 import { docker, inspect, type Stack } from '../../support/stack.ts';
-import { check, type Verdict } from '../checker.ts';
+import { check, slowest, type Verdict } from '../checker.ts';
 import { CLIENTS, normalAgain, settledCount, surplus } from './chaos.ts';
 import { Load } from './load.ts';
 
@@ -94,7 +94,7 @@ export async function storm(stack: Stack, seconds: number, seed: number): Promis
     ...check(load.operations, durable),
     faults,
     resets: load.operations.filter(({ kind }) => kind === 'reset').length,
-    slowestMs: Math.max(...load.operations.map(({ invoked, completed }) => completed - invoked)),
+    slowestMs: slowest(load.operations),
     secondsUntilNormal: ((normalAgain(load, healed) ?? Number.NaN) - healed) / 1000,
     errors: load.errors,
   };

@@ -8,7 +8,7 @@ import { Task } from '../../support/task.ts';
 import { CHECKOUT, freePort } from '../../support/this-checkout.ts';
 import { CLIENTS, settledCount } from '../chaos/chaos.ts';
 import { Load } from '../chaos/load.ts';
-import { check, type Verdict } from '../checker.ts';
+import { check, slowest, type Verdict } from '../checker.ts';
 
 const IMAGES = ['NODE_IMAGE', 'NGINX_IMAGE', 'REDIS_IMAGE', 'POSTGRES_IMAGE'];
 
@@ -146,7 +146,7 @@ export class Site implements AsyncDisposable {
       name,
       ...check(load.operations, durable),
       seconds,
-      slowestMs: Math.max(...load.operations.map(({ invoked, completed }) => completed - invoked)),
+      slowestMs: slowest(load.operations),
       errorsMs: Math.max(0, (failed.at(-1)?.completed ?? 0) - (failed[0]?.invoked ?? 0)),
       errors: load.errors,
     };

@@ -5,7 +5,7 @@ import type { Host } from '../../support/host.ts';
 import type { Nodes } from '../../support/nodes.ts';
 import { settledCount } from '../chaos/chaos.ts';
 import { Load } from '../chaos/load.ts';
-import { check, type Verdict } from '../checker.ts';
+import { check, slowest, type Verdict } from '../checker.ts';
 
 /** At each node. */
 const CLIENTS = 6;
@@ -73,8 +73,8 @@ export async function runFault(swarm: Nodes, fault: Fault): Promise<Result> {
       { count: await settledCount(swarm), surplus: Number.POSITIVE_INFINITY },
     ),
     errors: served.flatMap((load) => load.errors),
-    slowestMs: Math.max(...operations.map(({ invoked, completed }) => completed - invoked)),
-    normalS: (Math.max(since, ...abnormal.map(({ completed }) => completed)) - since) / 1000,
+    slowestMs: slowest(operations),
+    normalS: abnormal.reduce((last, { completed }) => Math.max(last, completed - since), 0) / 1000,
     primaryS,
   };
 }
