@@ -196,9 +196,18 @@ export class Nodes implements AsyncDisposable {
     if (web.size < this.nodes.length || etcd.flat().length < 3) await this.does('deploy');
   }
 
+  /** Do all managers follow one of them? After a cut one may not yet, and its candidacy costs the Swarm its leader. */
+  async #agree(): Promise<boolean> {
+    const seen = this.nodes.map((node) => node.docker('node', 'ls', '--format', '{{.ManagerStatus}}'));
+    return (await Promise.all(seen)).every(
+      (managers) => managers.trim().split('\n').toSorted().join() === 'Leader,Reachable,Reachable',
+    );
+  }
+
   /** When all is as it was deployed: every task runs, and Postgres has a primary and two standbys, one of them synchronous. */
   async whole(replicas = 3): Promise<void> {
     await until(async () => {
+      if (!(await this.#agree())) return false;
       const members = (await this.members()).map(({ role, state }) => `${role} ${state}`);
       const expected = 'Leader running,Replica streaming,Sync Standby streaming';
       if (members.toSorted().join() !== expected) return false;
