@@ -1,9 +1,10 @@
 /** What makes each alert fire on the real stack. A fault returns how to end it. */
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { readdir, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { createServer } from 'node:tls';
+import { createServer, type Server } from 'node:tls';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { generate } from 'selfsigned';
@@ -77,21 +78,35 @@ export async function takeConnections(): Promise<Heal> {
   };
 }
 
-/** A server whose certificate has a fifth of its lifetime left, and gets another one. */
-export async function expire(): Promise<Heal> {
-  const make = async (hoursAgo: number, hoursLeft: number) => {
-    const { cert, private: key } = await generate([{ name: 'commonName', value: 'certificate.test' }], {
-      notBeforeDate: new Date(Date.now() - hoursAgo * HOUR),
-      notAfterDate: new Date(Date.now() + hoursLeft * HOUR),
-    });
-    return { cert, key };
-  };
-  const server = createServer(await make(80, 20), (socket) => socket.on('error', () => {}).end());
-  server.on('tlsClientError', () => {});
-  await new Promise<void>((resolve) => server.listen(Number(settings.CERTIFICATE_PORT), resolve));
-  server.unref();
-  return async () => server.setSecureContext(await make(1, 72));
+/** A certificate that is valid since and for so many hours. */
+async function certificate(name: string, since: number, left: number) {
+  const { cert, private: key } = await generate([{ name: 'commonName', value: name }], {
+    notBeforeDate: new Date(Date.now() - since * HOUR),
+    notAfterDate: new Date(Date.now() + left * HOUR),
+  });
+  return { cert, key };
 }
+
+let server: Server | undefined;
+
+/** The server of certificate.test shows this certificate, until another is there. */
+async function shows(shown: { cert: string; key: string }): Promise<Heal> {
+  if (server) server.setSecureContext(shown);
+  else {
+    server = createServer(shown, (socket) => socket.on('error', () => {}).end());
+    server.on('tlsClientError', () => {});
+    await once(server.listen(Number(settings.CERTIFICATE_PORT)), 'listening');
+    server.unref();
+  }
+  const good = await certificate('certificate.test', 1, 72);
+  return async () => void server?.setSecureContext(good);
+}
+
+/** A certificate has a fifth of its lifetime left. */
+export const expire = async () => shows(await certificate('certificate.test', 80, 20));
+
+/** A certificate is of another name, as a placeholder is. */
+export const showPlaceholder = async () => shows(await certificate('no certificate yet', 1, 72));
 
 /** One container of web ends three times. */
 export async function crashThrice(): Promise<Heal> {

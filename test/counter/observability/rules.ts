@@ -69,7 +69,7 @@ export const FIRES: Case[] = [
   ['CannotCount', 'no replica can count', replicas({ unavailable: 3 }), '30s'],
   ['CannotCount', 'no replica answers', replicas({ silent: 3 }), '30s'],
   ['CannotCount', 'Docker lists no replica', {}, '30s'],
-  ['CannotCount', 'the first of them counts again since 10 s', recovering('1+0x6 0+0x40'), '45s'],
+  ['CannotCount', 'the first of them counts again since 70 s', recovering('1+0x6 0+0x40'), '105s'],
   ['Degraded', 'Postgres gives out the numbers', replicas({ degraded: 3 }), '35s'],
   [
     'BreakerOpen',
@@ -104,6 +104,12 @@ export const FIRES: Case[] = [
   ['Latency', 'one in ten is slow', durations(90, 10), '90s'],
   ['CertificateExpiring', 'a fifth of the lifetime is left', certificate(-300, 160), '1m'],
   ['CertificateExpiring', 'it has expired', certificate(-300, 30), '1m'],
+  [
+    'CertificateMissing',
+    'it is of another name',
+    { 'stack_certificate_of_host{host="h"}': always(0) },
+    '65s',
+  ],
   ['PostgresConnections', '85 of 100 are taken', connections(85), '20s'],
   ['DiskFilling', '9 % are free', disk(9), '20s'],
   ['ArchiveFailing', 'a segment waits and waits', { pg_archive_waiting_seconds: '0 0+5x40' }, '90s'],
@@ -115,7 +121,7 @@ export const FIRES: Case[] = [
 
 export const SILENT: Case[] = [
   ['CannotCount', 'one of three cannot', replicas({ ok: 2, unavailable: 1 }), '10m'],
-  ['CannotCount', 'the first of them counts again since 20 s', recovering('1+0x6 0+0x40'), '55s'],
+  ['CannotCount', 'the first of them counts again since 80 s', recovering('1+0x6 0+0x40'), '115s'],
   ['CannotCount', 'no replica can, since 10 s', replicas({ unavailable: 3 }), '10s'],
   ['Degraded', 'all is well', replicas({ ok: 3 }), '10m'],
   [
@@ -146,10 +152,17 @@ export const SILENT: Case[] = [
   ['DeployWentBack', 'there was none', deploys('0+0x40', '0+0x40'), '1m'],
   ['EdgeDown', 'NGINX was reloaded', { stack_edge_up: '1 0 1+0x20' }, '5s'],
   ['EdgeErrors', 'one in a thousand of many fails', edge('0+9990x40', '0+10x40'), '2m'],
+  ['EdgeErrors', 'one in fifty fails since 10 s', edge('0+490x40', '0+10x40'), '15s'],
   ['EdgeErrors', 'a quiet site has one error', edge('0 0 1 1+0x40', '0 0 0 1+0x40'), '30s'],
   ['Latency', 'one in fifty is slow', durations(98, 2), '90s'],
   ['Latency', 'all of a few are slow', durations(0, 1), '90s'],
   ['Latency', 'one in ten has been slow for 5 s', durations(90, 10), '10s'],
+  [
+    'CertificateMissing',
+    'the first one comes after 50 s',
+    { 'stack_certificate_of_host{host="h"}': '0+0x10 1+0x40' },
+    '90s',
+  ],
   ['CertificateExpiring', 'its renewal is due since an hour', certificate(-720 * 3600, 321 * 3600), '1m'],
   ['PostgresConnections', 'nine replicas are deployed', connections(76), '90s'],
   ['PostgresConnections', '85 of 100 are taken since 5 s', connections(85), '5s'],
