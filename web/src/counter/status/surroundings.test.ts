@@ -22,20 +22,28 @@ describe('the newest backup', () => {
 });
 
 describe('a certificate', () => {
-  it('tells from when until when it is valid, whoever signed it', async () => {
-    const [from, to] = ['2026-01-01T00:00:00Z', '2026-03-01T00:00:00Z'].map((time) => new Date(time));
-    const { cert, private: key } = await generate([{ name: 'commonName', value: 'localhost' }], {
-      ...(from && { notBeforeDate: from }),
-      ...(to && { notAfterDate: to }),
-    });
-    await using server = createServer({ cert, key });
-    await once(server.listen(0, '127.0.0.1'), 'listening');
-    const { port } = server.address() as AddressInfo;
-    expect(await certificateOf(`127.0.0.1:${port}`)).toEqual({
-      from: Number(from) / 1000,
-      to: Number(to) / 1000,
-    });
-  });
+  const [from, to] = [new Date('2026-01-01T00:00:00Z'), new Date('2026-03-01T00:00:00Z')];
+
+  it.each([
+    ['localhost', true],
+    ['example.org', false],
+  ])(
+    'tells from when until when it is valid, and whose it is, whoever signed it: %s',
+    async (name, isOfHost) => {
+      const { cert, private: key } = await generate([{ name: 'commonName', value: name }], {
+        notBeforeDate: from,
+        notAfterDate: to,
+      });
+      await using server = createServer({ cert, key });
+      await once(server.listen(0, 'localhost'), 'listening');
+      const { port } = server.address() as AddressInfo;
+      expect(await certificateOf(`localhost:${port}`)).toEqual({
+        from: Number(from) / 1000,
+        to: Number(to) / 1000,
+        isOfHost,
+      });
+    },
+  );
 
   it('of a server that is not there is an error', async () => {
     await expect(certificateOf('127.0.0.1:1')).rejects.toThrow('ECONNREFUSED');

@@ -1,6 +1,6 @@
 import { readdir, statfs } from 'node:fs/promises';
 import { isIP } from 'node:net';
-import { connect } from 'node:tls';
+import { checkServerIdentity, connect } from 'node:tls';
 import { Gauge, type Registry } from 'prom-client';
 
 /** How long a server may take to show its certificate (ms). */
@@ -17,18 +17,30 @@ export function newestBackup(names: string[]): number {
   return Math.max(0, ...times);
 }
 
-/** From when until when a server's certificate is valid (s since 1970). Whether it can be trusted is its clients' matter. */
-export async function certificateOf(server: string): Promise<{ from: number; to: number }> {
+export interface Certificate {
+  /** From when until when it is valid (s since 1970). */
+  from: number;
+  to: number;
+  /** Is it one of this host? acme's placeholder is of none. */
+  isOfHost: boolean;
+}
+
+/** The certificate that a server (host or host:port) shows. Who may sign it is its clients' matter. */
+export async function certificateOf(server: string): Promise<Certificate> {
   const [, host = '', port = '443'] = /^(.*?)(?::(\d+))?$/.exec(server) ?? [];
-  const { promise, resolve, reject } = Promise.withResolvers<{ from: number; to: number }>();
+  const { promise, resolve, reject } = Promise.withResolvers<Certificate>();
   // An address is no name that a server could choose a certificate by.
   const name = isIP(host) ? {} : { servername: host };
   const socket = connect({ host, port: Number(port), ...name, rejectUnauthorized: false });
   socket.setTimeout(HANDSHAKE_MS, () => socket.destroy(new Error(`${server} showed no certificate in time`)));
   socket.once('error', reject);
   socket.once('secureConnect', () => {
-    const { valid_from, valid_to } = socket.getPeerCertificate();
-    resolve({ from: Date.parse(valid_from) / 1000, to: Date.parse(valid_to) / 1000 });
+    const certificate = socket.getPeerCertificate();
+    resolve({
+      from: Date.parse(certificate.valid_from) / 1000,
+      to: Date.parse(certificate.valid_to) / 1000,
+      isOfHost: checkServerIdentity(host, certificate) === undefined,
+    });
     socket.destroy();
   });
   return promise;
@@ -55,6 +67,7 @@ export function watchSurroundings(
   const backup = gauge('stack_backup_timestamp_seconds', 'When the newest backup was made; 0 without any.');
   const from = gauge('stack_certificate_not_before_seconds', 'Since when a certificate is valid.', 'host');
   const to = gauge('stack_certificate_not_after_seconds', 'Until when a certificate is valid.', 'host');
+  const ofHost = gauge('stack_certificate_of_host', 'Whether a certificate is one of its host.', 'host');
 
   const looks = [
     ...Object.entries(watched.disks).map(([disk, path]) => async () => {
@@ -65,9 +78,10 @@ export function watchSurroundings(
     async () => backup.set(newestBackup(await readdir(watched.backups))),
     ...watched.certificates.map((host) => async () => {
       // One that cannot be read keeps its last dates, and so comes to its end.
-      const dates = await certificateOf(host);
-      from.set({ host }, dates.from);
-      to.set({ host }, dates.to);
+      const certificate = await certificateOf(host);
+      from.set({ host }, certificate.from);
+      to.set({ host }, certificate.to);
+      ofHost.set({ host }, Number(certificate.isOfHost));
     }),
   ];
   const failures = new Map<number, string>();
