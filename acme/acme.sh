@@ -84,10 +84,10 @@ publish() {
   [ "$1" = /placeholder.pem ] || say "a new certificate for $names is in use"
 }
 
-# Until so many seconds are over, by the clock, or NGINX's pair is gone.
+# Until so many seconds are over, by the clock, or it was set back, or NGINX's pair is gone.
 pause() {
-  _ends=$(($(date +%s) + $1))
-  while [ -s site.pem ] && [ "$(date +%s)" -lt "$_ends" ]; do
+  _began=$(date +%s)
+  while [ -s site.pem ] && _since=$(($(date +%s) - _began)) && [ "$_since" -ge 0 ] && [ "$_since" -lt "$1" ]; do
     sleep $(($1 < 5 ? $1 : 5)) &
     child=$!
     wait $child

@@ -12,7 +12,7 @@ import { handshake, NAME } from './tls-client.ts';
 import { certificate } from './tls-stores.ts';
 
 /** By profile, for how long certificates are valid (s). */
-const PROFILES = { long: 90 * 86_400, short: 20 };
+const PROFILES = { long: 90 * 86_400, week: 7 * 86_400, short: 20 };
 const PEBBLE = {
   listenAddress: '0.0.0.0:14000',
   managementListenAddress: '0.0.0.0:15000',
@@ -39,6 +39,32 @@ export interface Settings extends NodeJS.ProcessEnv {
   HTTPS_PORT: string;
   HTTPS_DOMAINS: string;
   ACME_PROFILE: keyof typeof PROFILES;
+  AUTHORITY_DIR: string;
+}
+
+/** Laid over the stack, in this order. */
+export const OVERLAYS = ['compose/https.yml', 'compose/https-acme.yml', 'test/support/https.yml'];
+
+/** Makes the files of an authority in an empty directory, and the settings of a site that asks it. */
+export async function authority(directory: string): Promise<Settings> {
+  const own = await certificate('authority.test');
+  // The container's user is another.
+  await chmod(directory, 0o755);
+  await writeFile(join(directory, 'cert.pem'), own.cert, { mode: 0o644 });
+  await writeFile(join(directory, 'key.pem'), own.private, { mode: 0o644 });
+  await configure(directory, {});
+  const standIn = process.env.NGINX_IMAGE?.startsWith('stand-in/') ? { LEGO_IMAGE: 'stand-in/lego' } : {};
+  return {
+    HTTPS_PORT: String(await freePort()),
+    HTTPS_DOMAINS: NAME,
+    HTTPS_HSTS: '31536000',
+    ACME_DIRECTORY: 'https://authority.test:14000/dir',
+    ACME_PROFILE: 'long',
+    ACME_CHECK_SECONDS: '1',
+    AUTHORITY_DIR: directory,
+    PEBBLE_IMAGE: foreign('pebble'),
+    ...standIn,
+  };
 }
 
 export class SignedSite implements AsyncDisposable {
@@ -55,26 +81,8 @@ export class SignedSite implements AsyncDisposable {
   /** All but the stack itself, which up() starts. */
   static async prepare(name: string): Promise<SignedSite> {
     const directory = await mkdtemp(join(tmpdir(), 'authority-'));
-    const own = await certificate('authority.test');
-    // The container's user is another.
-    await chmod(directory, 0o755);
-    await writeFile(join(directory, 'cert.pem'), own.cert, { mode: 0o644 });
-    await writeFile(join(directory, 'key.pem'), own.private, { mode: 0o644 });
-    await configure(directory, {});
-    const standIn = process.env.NGINX_IMAGE?.startsWith('stand-in/') ? { LEGO_IMAGE: 'stand-in/lego' } : {};
-    const settings: Settings = {
-      HTTPS_PORT: String(await freePort()),
-      HTTPS_DOMAINS: NAME,
-      HTTPS_HSTS: '31536000',
-      ACME_DIRECTORY: 'https://authority.test:14000/dir',
-      ACME_PROFILE: 'long',
-      ACME_CHECK_SECONDS: '1',
-      AUTHORITY_DIR: directory,
-      PEBBLE_IMAGE: foreign('pebble'),
-      ...standIn,
-    };
-    const files = ['compose/https.yml', 'compose/https-acme.yml', 'test/support/https.yml'];
-    const stack = new Stack(`${name}-${CHECKOUT}`, String(await freePort()), files, settings);
+    const settings = await authority(directory);
+    const stack = new Stack(`${name}-${CHECKOUT}`, String(await freePort()), OVERLAYS, settings);
     await stack.remove();
     return new SignedSite(stack, settings, directory);
   }

@@ -56,6 +56,18 @@ export const ENGINE: Fault[] = [
   },
 ];
 
+/** Clients go on in the new time. */
+async function moves(guest: Guest, load: Load, by: string): Promise<void> {
+  await guest.agent.run(`date --set '${by}'`);
+  const before = answered(load).length;
+  await until(() => answered(load).length >= before + VISITS, LIMIT_MS);
+}
+
+export const CLOCK: Fault[] = [
+  { name: 'the clock a month ahead', cause: (guest, load) => moves(guest, load, '+31 days') },
+  { name: 'the clock a month back', cause: (guest, load) => moves(guest, load, '-31 days') },
+];
+
 export const POWER_FAILURE: Fault = {
   name: 'power failure',
   async cause({ machine }) {
@@ -99,6 +111,5 @@ function silence(operations: Operation[], since: number): number {
     .filter(({ result, completed }) => result !== undefined && completed > since)
     .map(({ completed }) => completed)
     .toSorted((a, b) => a - b);
-  const pauses = times.map((time, index) => time - (times[index - 1] ?? since));
-  return Math.max(...pauses) / 1000;
+  return times.reduce((most, time, index) => Math.max(most, time - (times[index - 1] ?? since)), 0) / 1000;
 }

@@ -22,12 +22,15 @@ export function copyDisk(from: string, to: string): void {
   execFileSync('cp', ['--sparse=always', '--reflink=auto', from, to], { timeout: 300_000 });
 }
 
+/** Where ports of the machine are on the host. */
+type Ports = Record<80 | 443, number | string>;
+
 export class Machine {
   readonly agent: Agent;
   /** Where this machine's port 80 is on the host. */
   readonly address: string;
   readonly #directory: string;
-  readonly #port: number;
+  readonly #ports: Ports;
   readonly #extraDisk: string | undefined;
   /** Fastest first. /dev/kvm may be there and guests still hang on it. */
   #accelerators = existsSync('/dev/kvm') ? ['kvm', EMULATED] : [EMULATED];
@@ -39,11 +42,11 @@ export class Machine {
    * @param directory with disk.raw; for what qemu makes
    * @param extraDisk a second disk, read-only: /dev/vdb
    */
-  constructor(directory: string, port: number, extraDisk?: string) {
+  constructor(directory: string, ports: Ports, extraDisk?: string) {
     this.#directory = directory;
-    this.#port = port;
+    this.#ports = ports;
     this.#extraDisk = extraDisk;
-    this.address = `http://127.0.0.1:${port}`;
+    this.address = `http://127.0.0.1:${ports[80]}`;
     this.agent = new Agent(join(directory, 'agent'));
   }
 
@@ -91,6 +94,9 @@ export class Machine {
   /** Starts qemu. @throws when it ends by itself */
   async #run(accelerator: string): Promise<void> {
     const drive = 'format=raw,if=virtio';
+    const forward = Object.entries(this.#ports).map(
+      ([guest, host]) => `hostfwd=tcp:127.0.0.1:${host}-:${guest}`,
+    );
     const qemu = spawn(
       'qemu-system-x86_64',
       [
@@ -103,7 +109,7 @@ export class Machine {
         this.#extraDisk ? ['-drive', `file=${this.#extraDisk},${drive},readonly=on`] : [],
         ['-serial', `file:${join(this.#directory, 'console')}`],
         // The guest reaches nothing; of the host, only this machine's own users reach it.
-        ['-nic', `user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:${this.#port}-:80`],
+        ['-nic', `user,model=virtio-net-pci,restrict=on,${forward.join(',')}`],
         ['-device', 'virtio-serial', '-device', 'virtserialport,chardev=agent,name=org.qemu.guest_agent.0'],
         ['-chardev', `socket,id=agent,path=${join(this.#directory, 'agent')},server=on,wait=off`],
       ].flat(),

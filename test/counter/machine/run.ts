@@ -1,7 +1,8 @@
 /**
  * `./stack machine [--failures N]`: the stack in a virtual machine of its own, whose limits are compared, and which reboots, restarts
- * its engine and loses power N times under load; a table of what clients saw. Then it loses power with Postgres's fsync=off, until
- * numbers are lost: where that is not seen, the power failures before prove nothing. Fails if anything is not as it should be.
+ * its engine, has its clock set, and loses power N times under load; a table of what clients saw. Then it loses power with
+ * Postgres's fsync=off, until numbers are lost: where that is not seen, the power failures before prove nothing. At last its clock
+ * leaves a certificate behind. Fails if anything is not as it should be.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +10,8 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { markdown } from '../../support/markdown.ts';
 import { check, faultless } from '../checker.ts';
-import { ENGINE, type Fault, POWER_FAILURE, REBOOT, type Result, suffer } from './faults.ts';
+import { renewal } from './certificate.ts';
+import { CLOCK, ENGINE, type Fault, POWER_FAILURE, REBOOT, type Result, suffer } from './faults.ts';
 import { Guest } from './guest.ts';
 import { asked, compare, compareLifted } from './limits.ts';
 
@@ -72,6 +74,16 @@ async function withoutFsync(guest: Guest): Promise<void> {
   blame(`${failures} power failures with fsync=off lost no number: those with fsync=on prove nothing`);
 }
 
+/** A certificate that expires while the machine stands still. */
+async function renews(guest: Guest): Promise<void> {
+  const { handshakes, failures, seconds, askedSeconds } = await renewal(guest);
+  say(
+    `the clock a month ahead, with a certificate of a week: another one after ${seconds.toFixed(1)} s; ` +
+      `${handshakes} handshakes, ${failures.length} failed; a month back, the authority asked again after ${askedSeconds.toFixed(1)} s`,
+  );
+  for (const failure of failures) blame(failure);
+}
+
 async function all(): Promise<void> {
   const guest = await Guest.boot(directory, (machine) => process.once('exit', () => machine.kill()));
   say('starting the stack');
@@ -81,7 +93,7 @@ async function all(): Promise<void> {
     ...POWER_FAILURE,
     name: `power failure ${index + 1}`,
   }));
-  for (const fault of [REBOOT, ...ENGINE, ...power]) {
+  for (const fault of [REBOOT, ...ENGINE, ...CLOCK, ...power]) {
     const result = await suffers(guest, fault);
     if (!faultless(result)) blame(`${fault.name} broke a promise`);
   }
@@ -96,6 +108,7 @@ async function all(): Promise<void> {
   say(`all of them as one history: ${JSON.stringify(whole)}`);
   if (!faultless(whole)) blame('the history of all faults breaks a promise');
   await withoutFsync(guest);
+  await renews(guest);
 }
 
 try {
