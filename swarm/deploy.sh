@@ -127,4 +127,4 @@ spread web
 remove_former_secrets
 # shellcheck disable=SC2086
 remove_former_images $images "$REDIS"
-say "The stack serves at port $HTTP_PORT of every node."
+say "The stack serves at port $HTTP_PORT of every node${HTTPS_DOMAINS:+, and with HTTPS at port $HTTPS_PORT}."
